@@ -1,0 +1,66 @@
+# Two commands do all the set-up: `make demo` shows it, `make test` proves it.
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+GSTREAMER := gstreamer1.0-tools,gstreamer1.0-plugins-base,gstreamer1.0-plugins-good,gstreamer1.0-plugins-bad,gstreamer1.0-libav
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help demo test lint unit test-players soak bench lock clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(VENV)/.runtime: pyproject.toml requirements.lock scripts/venv.sh
+	@sh scripts/venv.sh $(VENV)
+	@$(PIP) -r requirements.lock
+	@$(PIP) --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
+	@$(PIP) -r requirements-dev.lock
+	@touch $@
+
+demo: $(VENV)/.runtime ## a live channel and its page; SECONDS=N ends it, ARGS="--json" and more
+	@$(BIN)/surgecast demo $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+
+test: system-test lint unit ## everything CI checks
+
+.PHONY: system-test
+system-test: $(VENV)/.dev
+	@sh scripts/system-packages.sh ffmpeg=ffmpeg chromium=chromium
+
+lint: $(VENV)/.dev ## format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+unit: $(VENV)/.dev ## the tests alone
+	$(BIN)/python -m pytest -m "not long" $(ARGS)
+
+test-players: $(VENV)/.dev ## every player there is, a minute each
+	@sh scripts/system-packages.sh ffmpeg=ffmpeg chromium=chromium mpv=mpv node=nodejs npm=npm \
+		cvlc=vlc-bin,vlc-plugin-base gst-launch-1.0=$(GSTREAMER)
+	npm ci --silent --no-audit --no-fund --prefix tests/players
+	$(PIP) streamlink
+	SURGECAST_ALL_PLAYERS=1 $(BIN)/python -m pytest tests/players $(ARGS)
+
+soak: $(VENV)/.dev ## the long tests
+	@sh scripts/system-packages.sh ffmpeg=ffmpeg chromium=chromium node=nodejs npm=npm
+	npm ci --silent --no-audit --no-fund --prefix tests/players
+	$(BIN)/python -m pytest -m long $(ARGS)
+
+bench: $(VENV)/.dev ## ratios against nginx and plain FFmpeg
+	@sh scripts/system-packages.sh nginx=nginx-light wrk=wrk ffmpeg=ffmpeg
+	$(BIN)/python -m bench.delivery
+	$(BIN)/python -m bench.encoding
+
+lock: $(VENV)/.dev ## pin what pyproject.toml asks for
+	$(PIP) pip-tools
+	$(BIN)/pip-compile -q --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+		--no-annotate --no-header --output-file requirements.lock pyproject.toml
+	$(BIN)/pip-compile -q --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+		--no-annotate --no-header --extra dev --output-file requirements-dev.lock pyproject.toml
+
+clean: ## forget what was built
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
