@@ -1,0 +1,227 @@
+"""The JSON API under `/api/v1`: what is on show, and the rungs of sessions.
+
+Whoever may use it is decided here and nowhere else: with a token, those who have it; without one,
+peers on the same machine. What only the origin can do (start, stop, reload) it does through
+`Operations`.
+"""
+
+import hmac
+import ipaddress
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from aiohttp import hdrs, web
+
+from surgecast.delivery.channels import Directory, Stage
+from surgecast.delivery.settings import ApiSettings
+from surgecast.errors import ConfigError, LocalError, RemoteError
+from surgecast.media.segment import Rendition
+from surgecast.media.window import Window
+
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+class Operations(Protocol):
+    """What the origin adds. Errors of surgecast are answered with their text."""
+
+    def running(self) -> Sequence[str]:
+        """Names of all channels that run, those without a picture yet included."""
+        ...
+
+    def source_info(self, channel: str) -> Mapping[str, Any]:
+        """`state`, and what is known of a channel's source; anything JSON can say."""
+        ...
+
+    async def start(self, channel: str) -> None: ...
+
+    async def stop(self, channel: str) -> None: ...
+
+    async def reload(self) -> Mapping[str, Any]:
+        """Read the configuration again; what changed."""
+        ...
+
+
+class ApiHandlers:
+    """The handlers; `routes` puts them under their URLs."""
+
+    def __init__(
+        self, directory: Directory, settings: ApiSettings, operations: Operations | None
+    ) -> None:
+        self._directory = directory
+        self._token = settings.token
+        self._operations = operations
+
+    def routes(self) -> list[web.RouteDef]:
+        """To be given to `surgecast.delivery.app.build_app`."""
+        channel = "/api/v1/channels/{channel}"
+        return [
+            web.get("/api/v1/channels", self._allowed(self.channels)),
+            web.get(channel, self._allowed(self.channel)),
+            web.put(f"{channel}/rung", self._allowed(self.put_rung_of_all)),
+            web.get(f"{channel}/sessions/{{session}}/rung", self._allowed(self.rung)),
+            web.put(f"{channel}/sessions/{{session}}/rung", self._allowed(self.put_rung)),
+            web.post(f"{channel}/start", self._allowed(self.start)),
+            web.post(f"{channel}/stop", self._allowed(self.stop)),
+            web.post("/api/v1/reload", self._allowed(self.reload)),
+        ]
+
+    def _allowed(self, handler: Handler) -> Handler:
+        async def guarded(request: web.Request) -> web.Response:
+            if not self._may_use(request):
+                error = {"error": "not allowed", "allowed": self._who()}
+                return web.json_response(error, status=403 if self._token is None else 401)
+            try:
+                return await handler(request)
+            except (ConfigError, RemoteError) as error:
+                return web.json_response({"error": str(error)}, status=400)
+            except LocalError as error:
+                return web.json_response({"error": str(error)}, status=409)
+
+        return guarded
+
+    def _who(self) -> str:
+        if self._token is None:
+            return "peers on this machine; set a token to allow others"
+        return "Authorization: Bearer <token>"
+
+    def _may_use(self, request: web.Request) -> bool:
+        if self._token is not None:
+            given = request.headers.get(hdrs.AUTHORIZATION, "").encode("utf-8", "surrogateescape")
+            return hmac.compare_digest(given, f"Bearer {self._token}".encode())
+        # A page of another site makes a browser on this machine ask: that is not the operator.
+        origin = request.headers.get(hdrs.ORIGIN)
+        if origin is not None and origin.partition("://")[2] != request.host:
+            return False
+        # Behind a proxy on this machine everybody's peer address is this machine's.
+        if any(name in request.headers for name in ("Forwarded", "X-Forwarded-For")):
+            return False
+        try:
+            return ipaddress.ip_address(request.remote or "").is_loopback
+        except ValueError:
+            return False
+
+    async def channels(self, request: web.Request) -> web.Response:
+        return web.json_response({"channels": [self._describe(name) for name in self._names()]})
+
+    async def channel(self, request: web.Request) -> web.Response:
+        name = request.match_info["channel"]
+        if name not in self._names():
+            raise _not_found("channel", name, self._names())
+        return web.json_response(self._describe(name))
+
+    def _names(self) -> list[str]:
+        shown = [stage.name for stage in self._directory]
+        running = self._operations.running() if self._operations is not None else ()
+        return sorted({*shown, *running})
+
+    async def rung(self, request: web.Request) -> web.Response:
+        stage = self._stage(request)
+        found = stage.sessions.get(request.match_info["session"])
+        if found is None:
+            raise _not_found("session", request.match_info["session"], "a session in play")
+        body = {"rung": found.rung, "requested": found.requested, "cap": stage.sessions.rung_cap}
+        return web.json_response(body)
+
+    async def put_rung(self, request: web.Request) -> web.Response:
+        stage, session = self._stage(request), request.match_info["session"]
+        rung = await _rung(request, stage)
+        try:
+            stage.sessions.set_rung(session, rung)
+        except KeyError as error:
+            raise _not_found("session", session, "a session in play") from error
+        return web.json_response({"rung": rung, "from_msn": stage.window.next_msn})
+
+    async def put_rung_of_all(self, request: web.Request) -> web.Response:
+        stage = self._stage(request)
+        rung = await _rung(request, stage)
+        count = stage.sessions.set_all(rung)
+        body = {"rung": rung, "from_msn": stage.window.next_msn, "sessions": count}
+        return web.json_response(body)
+
+    async def start(self, request: web.Request) -> web.Response:
+        await self._origin().start(request.match_info["channel"])
+        return web.json_response({"started": request.match_info["channel"]})
+
+    async def stop(self, request: web.Request) -> web.Response:
+        await self._origin().stop(request.match_info["channel"])
+        return web.json_response({"stopped": request.match_info["channel"]})
+
+    async def reload(self, request: web.Request) -> web.Response:
+        return web.json_response(dict(await self._origin().reload()))
+
+    def _origin(self) -> Operations:
+        if self._operations is None:
+            raise LocalError("this server does not start or stop channels")
+        return self._operations
+
+    def _stage(self, request: web.Request) -> Stage:
+        name = request.match_info["channel"]
+        stage = self._directory.get(name)
+        if stage is None:
+            raise _not_found("channel", name, [stage.name for stage in self._directory])
+        return stage
+
+    def _describe(self, name: str) -> dict[str, Any]:
+        stage = self._directory.get(name)
+        ready = stage is not None and stage.window.ready
+        description: dict[str, Any] = {"name": name, "state": "live" if ready else "starting"}
+        if self._operations is not None:
+            source = dict(self._operations.source_info(name))
+            description |= {"state": source.pop("state", description["state"]), "source": source}
+        return description | (_describe_stage(stage) if stage is not None else {"ladder": []})
+
+
+def _describe_stage(stage: Stage) -> dict[str, Any]:
+    window = stage.window
+    return {
+        "ladder": [_describe_rung(window, rendition) for rendition in window.renditions],
+        "segment_duration_s": float(window.segment_duration_s),
+        "first_msn": window.first_msn,
+        "next_msn": window.next_msn,
+        "viewers": stage.sessions.viewers,
+        "rung_cap": stage.sessions.rung_cap,
+        "bytes_held": window.bytes_held,
+        "bytes_bound": window.bytes_bound,
+    }
+
+
+def _describe_rung(window: Window, rendition: Rendition) -> dict[str, Any]:
+    variant = window.variant(rendition, "")
+    return {
+        "name": rendition.name,
+        "width": rendition.width,
+        "height": rendition.height,
+        "frame_rate": float(rendition.frame_rate),
+        "peak_bps": variant.peak_bps,
+        "average_bps": variant.average_bps,
+    }
+
+
+async def _rung(request: web.Request, stage: Stage) -> str:
+    """The body `{"rung": "360p"}`; null is the rung sessions start with.
+
+    Raises HTTPBadRequest that says what is allowed.
+    """
+    allowed = list(stage.sessions.rungs)
+    try:
+        body = json.loads(await request.text())
+    except ValueError as error:
+        raise _bad("body", "not JSON", {"rung": allowed}) from error
+    if not isinstance(body, dict) or set(body) != {"rung"}:
+        raise _bad("body", body, {"rung": allowed})
+    if body["rung"] is None:
+        return stage.sessions.start_rung
+    if body["rung"] not in allowed:
+        raise _bad("rung", body["rung"], allowed)
+    return str(body["rung"])
+
+
+def _bad(field: str, value: object, allowed: object) -> web.HTTPBadRequest:
+    text = {"error": f"{field} cannot be used", "field": field, "value": value, "allowed": allowed}
+    return web.HTTPBadRequest(text=json.dumps(text))
+
+
+def _not_found(field: str, value: object, allowed: object) -> web.HTTPNotFound:
+    text = {"error": f"unknown {field}", "field": field, "value": value, "allowed": allowed}
+    return web.HTTPNotFound(text=json.dumps(text))

@@ -1,0 +1,328 @@
+"""The HTTP application over a `Directory`, and the server that runs it.
+
+Everything under `/live/` is one lookup in the directory's table of routes; what is not in there is
+404. Errors become answers in one place (`_guard`), which also gives every answer its CORS headers.
+"""
+
+import json
+import os
+import resource
+import secrets
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiohttp import hdrs, web
+
+from surgecast.delivery.assets import CORS, SERVER, Asset, accepts_gzip
+from surgecast.delivery.channels import Directory, Entry, Route, SessionPlaylist
+from surgecast.delivery.fastlane import FastRunner, FastServer
+from surgecast.delivery.ranges import UNSATISFIABLE, parse_range
+from surgecast.delivery.sessions import SessionsFull
+from surgecast.delivery.settings import DeliverySettings
+from surgecast.errors import ConfigError, LocalError, RemoteError
+from surgecast.log import Log
+from surgecast.metrics import Metrics
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_METHODS = "GET, HEAD, OPTIONS"
+_PREFLIGHT = {
+    **CORS,
+    "Access-Control-Allow-Methods": _METHODS,
+    "Access-Control-Allow-Headers": (
+        "Range, If-None-Match, CMCD-Object, CMCD-Request, CMCD-Session, CMCD-Status"
+    ),
+    "Access-Control-Max-Age": "86400",
+    "Cache-Control": "no-store",
+}
+_COPIED_BYTES_MAX = 16 * 1024
+"""Up to here head and body may be joined in one piece for each reader."""
+_LISTEN_FD = 3
+_SPARE_FILES = 200
+"""Descriptors left for FFmpeg pipes, files and logs beside the connections."""
+
+log = Log("surgecast.delivery")
+
+Problems = Callable[[], Sequence[str]]
+"""What an operator should know, as sentences; empty when all is well."""
+
+
+def no_problems() -> Sequence[str]:
+    return ()
+
+
+class DeliveryHandlers:
+    """The handlers of the full HTTP server."""
+
+    def __init__(
+        self, directory: Directory, metrics: Metrics, problems: Problems, warnings: Problems
+    ) -> None:
+        self._directory = directory
+        self._metrics = metrics
+        self._problems = problems
+        self._warnings = warnings
+
+    async def live(self, request: web.Request) -> web.StreamResponse:
+        """Everything under `/live/`."""
+        if request.method == hdrs.METH_OPTIONS:
+            return web.Response(status=204, headers=_PREFLIGHT)
+        route = self._find(request)
+        if route is None:
+            raise web.HTTPNotFound(text="there is no such object here, or not yet\n")
+        if request.method not in (hdrs.METH_GET, hdrs.METH_HEAD):
+            raise web.HTTPMethodNotAllowed(request.method, _METHODS.split(", "))
+        asset = self._asset(route)
+        if asset is None:
+            raise web.HTTPNotFound(text="nothing is on show here yet\n")
+        return await _answer(request, asset)
+
+    def _find(self, request: web.Request) -> Route | None:
+        # The raw path: an encoded or dotted spelling of a known URL is another URL, and unknown.
+        path = request.raw_path.partition("?")[0]
+        return self._directory.routes.get(f"GET {path}".encode("utf-8", "surrogateescape"))
+
+    def _asset(self, route: Route) -> Asset | None:
+        if isinstance(route, Entry):
+            return route.stage.create_session(secrets.token_urlsafe(16))
+        return route.asset() if isinstance(route, SessionPlaylist) else route
+
+    async def healthz(self, request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(self, request: web.Request) -> web.Response:
+        problems = [
+            f"channel {stage.name}: {len(stage.window.listed)} of 3 segments published"
+            for stage in self._directory
+            if not stage.window.ready
+        ]
+        problems += self._problems()
+        answer = {
+            "ready": not problems,
+            "problems": problems,
+            "warnings": list(self._warnings()),
+        }
+        text = json.dumps(answer) + "\n"
+        status = 503 if problems else 200
+        return web.Response(status=status, text=text, content_type="application/json")
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        return web.Response(
+            body=self._metrics.render(), headers={"Content-Type": self._metrics.content_type}
+        )
+
+
+async def _answer(request: web.Request, asset: Asset) -> web.StreamResponse:
+    gzip = accepts_gzip(",".join(request.headers.getall(hdrs.ACCEPT_ENCODING, ())))
+    headers = asset.headers(gzip)
+    if asset.etag is not None and _same(request, asset.entity_tag(gzip)):
+        for name in ("Content-Type", "Content-Encoding"):
+            headers.pop(name, None)
+        return _count(asset, web.Response(status=304, headers=headers), 0)
+    content = asset.content(gzip)
+    span = _span(request, asset, len(content))
+    if span is None and request.method == hdrs.METH_GET and len(content) > _COPIED_BYTES_MAX:
+        return await _send_shared(request, asset, 200, headers, memoryview(content))
+    if span is None:
+        sent = len(content) if request.method == hdrs.METH_GET else 0
+        return _count(asset, web.Response(body=content, headers=headers), sent)
+    if span == UNSATISFIABLE:
+        headers = {**CORS, "Cache-Control": "no-store", "Content-Range": f"bytes */{len(content)}"}
+        return web.Response(status=416, headers=headers, text="no such range\n")
+    first, end = span
+    headers["Content-Range"] = f"bytes {first}-{end - 1}/{len(asset.body)}"
+    return await _send_shared(request, asset, 206, headers, memoryview(asset.body)[first:end])
+
+
+async def _send_shared(
+    request: web.Request, asset: Asset, status: int, headers: dict[str, str], body: memoryview
+) -> web.StreamResponse:
+    """Answer without a copy of the bytes: a slow reader holds the shared object, not its own."""
+    headers["Content-Length"] = str(len(body))
+    response = web.StreamResponse(status=status, headers=headers)
+    await response.prepare(request)
+    _count(asset, response, len(body))
+    await response.write(b"")  # the head alone: aiohttp would join head and body in a new object
+    await response.write(body)
+    await response.write_eof()
+    return response
+
+
+def _count(asset: Asset, response: web.StreamResponse, size: int) -> web.StreamResponse:
+    asset.tally.requests += 1
+    asset.tally.bytes_out += size
+    return response
+
+
+def _same(request: web.Request, entity_tag: str) -> bool:
+    """If-None-Match, compared weakly as RFC 9110 section 13.1.2 wants."""
+    given = ",".join(request.headers.getall(hdrs.IF_NONE_MATCH, ()))
+    tags = [tag.strip().removeprefix("W/") for tag in given.split(",")]
+    return entity_tag in tags or tags == ["*"]
+
+
+def _span(request: web.Request, asset: Asset, size: int) -> tuple[int, int] | None:
+    """Which bytes to send; None for all of them."""
+    if not asset.ranged or request.method != hdrs.METH_GET:
+        return None
+    condition = request.headers.get(hdrs.IF_RANGE)
+    if condition is not None and condition != asset.entity_tag(gzip=False):
+        return None
+    return parse_range(request.headers.getall(hdrs.RANGE, ()), size)
+
+
+def build_app(
+    directory: Directory,
+    metrics: Metrics,
+    *,
+    problems: Problems = no_problems,
+    warnings: Problems = no_problems,
+    routes: Sequence[web.RouteDef] = (),
+) -> web.Application:
+    """The application. `routes` are the caller's own (`api.routes(...)`, a player page).
+
+    With `problems` the process is not ready; `warnings` are only told.
+    """
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        return await _guard(request, handler, metrics)
+
+    handlers = DeliveryHandlers(directory, metrics, problems, warnings)
+    app = web.Application(middlewares=[guard], client_max_size=64 * 1024)
+    app.on_response_prepare.append(_finish_headers)
+    app.router.add_route("*", "/live/{tail:.*}", handlers.live)
+    app.router.add_get("/healthz", handlers.healthz)
+    app.router.add_get("/readyz", handlers.readyz)
+    app.router.add_get("/metrics", handlers.metrics)
+    app.router.add_routes(routes)
+    return app
+
+
+async def _finish_headers(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    response.headers["Server"] = SERVER
+    response.headers.setdefault("Cache-Control", "no-store")
+    if isinstance(request, web.Request) and not is_private(request):
+        response.headers.update(CORS)
+
+
+async def _guard(request: web.Request, handler: Handler, metrics: Metrics) -> web.StreamResponse:
+    """Turn errors into answers, and count."""
+    try:
+        response = await handler(request)
+    except web.HTTPException as error:
+        response = _error(error.status, error.text or error.reason)
+        if hdrs.ALLOW in error.headers:
+            response.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
+        if hdrs.LOCATION in error.headers:
+            response.headers[hdrs.LOCATION] = error.headers[hdrs.LOCATION]
+    except SessionsFull as error:
+        response = _error(503, str(error))
+        response.headers["Retry-After"] = "5"
+    except (ConfigError, RemoteError) as error:
+        response = _error(400, str(error))
+    except LocalError as error:
+        log.error("request failed", path=request.path, error=str(error))
+        response = _error(500, str(error))
+    metrics.count_request(_kind(request), response.status)
+    return response
+
+
+def _error(status: int, text: str) -> web.Response:
+    headers = {"Cache-Control": "no-store"}
+    if text.startswith("{"):
+        headers["Content-Type"] = "application/json"
+    return web.Response(status=status, text=text.rstrip("\n") + "\n", headers=headers)
+
+
+def is_private(request: web.Request) -> bool:
+    """The API gives no other site leave to read it."""
+    return request.path.startswith("/api/")
+
+
+def _kind(request: web.Request) -> str:
+    """A label with few values, whatever URL a client makes up."""
+    if request.path.startswith("/live/"):
+        return "live"
+    return "api" if request.path.startswith("/api/") else "other"
+
+
+def raise_file_limit(connections_max: int) -> str | None:
+    """Raise the limit of open files to what is allowed; a sentence if that is too low."""
+    wanted = connections_max + _SPARE_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = hard
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return None
+    return (
+        f"only {soft} files may be open, but connections_max {connections_max} needs {wanted}: "
+        "raise the limit (ulimit -n, LimitNOFILE) or lower connections_max"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A server that accepts connections."""
+
+    host: str
+    port: int
+    server: FastServer
+    limit_warning: str | None
+
+
+def _bind(settings: DeliverySettings) -> socket.socket:
+    """The configured address, or the socket that a service manager holds for us.
+
+    With socket activation (sd_listen_fds(3): LISTEN_PID, LISTEN_FDS, descriptors from 3) the
+    socket outlives the process: while an origin is restarted, connections wait instead of being
+    refused, and players that never retry go on.
+    """
+    if os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS"):
+        inherited = socket.socket(fileno=_LISTEN_FD)
+        inherited.set_inheritable(False)  # an encoder has no use for it
+        log.info("listening on the inherited socket", address=inherited.getsockname())
+        return inherited
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    address = (settings.host, settings.port)
+    try:
+        return socket.create_server(address, family=family, backlog=settings.backlog)
+    except OSError as error:
+        raise LocalError(
+            f"cannot listen on {settings.host} port {settings.port}: {error.strerror or error}"
+        ) from error
+
+
+async def _nothing() -> None:
+    pass
+
+
+@asynccontextmanager
+async def serve(
+    app: web.Application,
+    directory: Directory,
+    settings: DeliverySettings,
+    *,
+    before_accepting: Callable[[], Awaitable[None]] = _nothing,
+) -> AsyncIterator[Serving]:
+    """Serve until the context is left. Raises LocalError if the address cannot be had.
+
+    `before_accepting` runs when the address is ours: connections made meanwhile wait for it.
+    """
+    warning = raise_file_limit(settings.connections_max)
+    if warning is not None:
+        log.warning("limit of open files is low", reason=warning)
+    listening = _bind(settings)
+    port = int(listening.getsockname()[1])
+    runner = FastRunner(app, directory.routes, settings)
+    try:
+        await runner.setup()
+        await before_accepting()
+        await web.SockSite(runner, listening, backlog=settings.backlog).start()
+        assert runner.fast_server is not None
+        yield Serving(settings.host, port, runner.fast_server, warning)
+    finally:
+        await runner.cleanup()
+        listening.close()

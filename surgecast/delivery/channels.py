@@ -1,0 +1,348 @@
+"""Channels on show: which URL names which bytes, kept right as windows move.
+
+A `Stage` is one channel: its window, its sessions and what is remembered of both. The `Directory`
+holds all stages and one flat table from request line to object. What is not in that table does
+not exist: no URL is ever decoded, joined or looked up on a disk.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from surgecast.clock import Clock
+from surgecast.delivery.adaptation import CapState, Load, decide
+from surgecast.delivery.assets import PLAYLIST_TYPE, PRIVATE, SEGMENT_TYPE, Asset, Tally
+from surgecast.delivery.egress import EgressMeter
+from surgecast.delivery.sessions import Record, SessionTable
+from surgecast.delivery.settings import AdaptationSettings, SessionSettings
+from surgecast.errors import ConfigError, LocalError
+from surgecast.hls.model import MultivariantPlaylist
+from surgecast.hls.render import render_multivariant
+from surgecast.log import Log
+from surgecast.media.segment import SegmentSet
+from surgecast.media.window import PlaylistText, Window
+
+log = Log("surgecast.channels")
+
+
+class Journal(Protocol):
+    """What a stage needs so that a channel survives a restart (`surgecast.media.journal`)."""
+
+    def advance(self, segments: SegmentSet, discontinuity_number: int) -> None:
+        """Remember, before it is listed, that this set's MSN is used."""
+        ...
+
+    def mirror(
+        self, segments: SegmentSet, discontinuity_number: int, gone: Sequence[SegmentSet]
+    ) -> None:
+        """Write the set to disk some time, and forget those that are gone."""
+        ...
+
+
+class SessionLog(Protocol):
+    """Where sessions are remembered (`surgecast.delivery.session_log`)."""
+
+    def append(self, records: Sequence[Record]) -> None: ...
+
+    @property
+    def bloated(self) -> bool: ...
+
+    def rewrite(self, records: Sequence[Record]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Entry:
+    """`adaptive.m3u8`: every request makes a session."""
+
+    __slots__ = ("stage",)
+
+    def __init__(self, stage: "Stage") -> None:
+        self.stage = stage
+
+
+class SessionPlaylist:
+    """A session's `media.m3u8`: made when it is asked for."""
+
+    __slots__ = ("session", "stage")
+
+    def __init__(self, stage: "Stage", session: str) -> None:
+        self.stage = stage
+        self.session = session
+
+    def asset(self) -> Asset | None:
+        return self.stage.session_asset(self.session)
+
+
+Route = Asset | Entry | SessionPlaylist
+Routes = dict[bytes, Route]
+"""`b"GET /live/..."` -> what it names. The method is part of the key: one lookup, no slicing."""
+
+
+class Tallies:
+    """Counters by kind of object, shared by all stages; bytes are what egress is measured from."""
+
+    def __init__(self) -> None:
+        self.by_kind: dict[str, Tally] = {}
+
+    def of(self, kind: str) -> Tally:
+        return self.by_kind.setdefault(kind, Tally())
+
+    @property
+    def bytes_out(self) -> int:
+        return sum(tally.bytes_out for tally in self.by_kind.values())
+
+
+@dataclass(slots=True)
+class Shared:
+    """What all stages of a process have in common."""
+
+    clock: Clock
+    routes: Routes = field(default_factory=dict)
+    tallies: Tallies = field(default_factory=Tallies)
+    egress: EgressMeter = field(default_factory=EgressMeter)
+    stages: dict[str, "Stage"] = field(default_factory=dict)
+
+    def load(self) -> Load:
+        """What this process carries now, over all channels."""
+        egress_bps = self.egress.sample(self.clock.now(), self.tallies.bytes_out)
+        viewers = sum(stage.sessions.viewers for stage in self.stages.values())
+        return Load(egress_bps, viewers)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What lets a channel survive a restart; all of it may be missing."""
+
+    journal: Journal | None = None
+    session_log: SessionLog | None = None
+    sessions: Sequence[Record] = ()
+    """The sessions of an earlier run, as the session log gave them."""
+
+
+class Stage:
+    """One channel as viewers see it. Made by `Directory.add`."""
+
+    def __init__(
+        self,
+        name: str,
+        window: Window,
+        sessions: SessionTable,
+        adaptation: AdaptationSettings,
+        shared: Shared,
+        memory: Memory,
+    ) -> None:
+        self.name = name
+        self.window = window
+        self.sessions = sessions
+        self.segments_published = 0
+        self.slates_published = 0
+        self.discontinuities_published = 0
+        self.cap = CapState()
+        self._shared = shared
+        self._own: set[bytes] = set()
+        self._adaptation = adaptation
+        self._journal = memory.journal
+        self._log = memory.session_log
+        self._prefix = f"GET /live/{name}/"
+        self._texts: dict[int, Asset] = {}
+        self._session_assets: dict[PlaylistText, Asset] = {}
+        max_age = f"max-age={max(1, window.target_duration_s // 2)}"
+        self._cached: Callable[[], str] = lambda: max_age
+        for found in sessions:
+            self._open_session(found.session)
+        if self._log is not None:
+            self._log.rewrite(sessions.records())
+        for kept in window.kept:
+            self._open_segments(kept)
+        self._open_playlists()
+        self._unsubscribe = window.subscribe(self._published)
+
+    def publish(self, segments: SegmentSet) -> None:
+        """Put one set on show: decide rungs, remember, list. Raises LocalError."""
+        self.window.check(segments)
+        load = self._shared.load()
+        self.cap = decide(self._adaptation, self.sessions.rungs, self.cap, load, segments.msn)
+        self.sessions.set_cap(self.cap.position)
+        number = self.window.discontinuity_number + segments.discontinuity
+        # Remembered before anybody can see it: a restart must never contradict a playlist. The
+        # journal first: where it refuses, the number comes again with another set, and sessions
+        # must not have been decided for this one.
+        if self._journal is not None:
+            self._journal.advance(segments, number)
+        switches = self.sessions.fix(segments)
+        if self._log is not None and switches:
+            self._remember(self._log, switches)
+        self.window.publish(segments)
+
+    def create_session(self, token: str) -> Asset:
+        """A session under `token` and the one-variant playlist that names it (rules R3, R27)."""
+        self._expire()
+        record = self.sessions.create(token, self._shared.clock.now())
+        if self._log is not None:
+            self._log.append([record])
+        self._open_session(token)
+        variant = self.window.variant(self.window.renditions[0], f"s/{token}/media.m3u8")
+        text = PlaylistText(render_multivariant(MultivariantPlaylist((variant,))))
+        return self._private_asset(text, "adaptive")
+
+    def session_asset(self, session: str) -> Asset | None:
+        text = self.sessions.playlist(session, self._shared.clock.now())
+        if text is None:
+            return None
+        asset = self._session_assets.get(text)
+        if asset is None:
+            asset = self._session_assets[text] = self._private_asset(text, "session_playlist")
+        return asset
+
+    def close(self) -> None:
+        """Take every URL of this channel off the table."""
+        self._unsubscribe()
+        if self._log is not None:
+            self._log.close()
+        for key in self._own:
+            self._shared.routes.pop(key, None)
+        self._own.clear()
+
+    # Inside.
+
+    def _remember(self, session_log: SessionLog, switches: Sequence[Record]) -> None:
+        """A full disk must not end the show: only a restart would notice what is missing."""
+        try:
+            session_log.append(switches)
+        except LocalError as error:
+            log.error("switches not remembered", channel=self.name, error=str(error))
+
+    def _published(self, segments: SegmentSet, gone: Sequence[SegmentSet]) -> None:
+        self.segments_published += 1
+        self.slates_published += segments.slate
+        self.discontinuities_published += segments.discontinuity
+        for old in gone:
+            for rung in old.payloads:
+                self._remove(old.object_name(rung))
+        self._open_segments(segments)
+        self._open_playlists()
+        self.sessions.forget_renderings()
+        self._session_assets.clear()
+        self._expire()
+        if self._journal is not None:
+            self._journal.mirror(segments, self.window.discontinuity_number, gone)
+
+    def _expire(self) -> None:
+        for session in self.sessions.expire(self._shared.clock.now()):
+            self._remove(f"s/{session}/media.m3u8")
+        if self._log is not None and self._log.bloated:
+            try:
+                self._log.rewrite(self.sessions.records())
+            except LocalError as error:
+                log.error("session log not shortened", channel=self.name, error=str(error))
+
+    def _open_session(self, session: str) -> None:
+        self._put(f"s/{session}/media.m3u8", SessionPlaylist(self, session))
+
+    def _open_segments(self, segments: SegmentSet) -> None:
+        def cache_control() -> str:
+            return f"public, max-age={int(self.window.life_s(segments.msn))}, immutable"
+
+        for rung, payload in segments.payloads.items():
+            asset = Asset(
+                payload,
+                SEGMENT_TYPE,
+                cache_control,
+                self._shared.tallies.of("segment"),
+                etag=f"{segments.epoch}-{segments.msn}-{rung}",
+                ranged=True,
+            )
+            self._put(segments.object_name(rung), asset)
+
+    def _open_playlists(self) -> None:
+        if not self.window.ready:
+            return
+        for rung in self.sessions.rungs:
+            text = self.window.playlist(rung)
+            if text is not None:
+                self._put(f"{rung}/media.m3u8", self._shared_asset(text, "media_playlist"))
+        self._put("index.m3u8", self._shared_asset(self.window.multivariant(), "multivariant"))
+        if f"{self._prefix}adaptive.m3u8".encode() not in self._own:
+            self._put("adaptive.m3u8", Entry(self))
+
+    def _shared_asset(self, text: PlaylistText, kind: str) -> Asset:
+        return Asset(
+            text.body,
+            PLAYLIST_TYPE,
+            self._cached,
+            self._shared.tallies.of(kind),
+            etag=text.etag,
+            zipped=text.zipped,
+        )
+
+    def _private_asset(self, text: PlaylistText, kind: str) -> Asset:
+        tally = self._shared.tallies.of(kind)
+        return Asset(text.body, PLAYLIST_TYPE, _private, tally, zipped=text.zipped)
+
+    def _put(self, path: str, route: Route) -> None:
+        key = f"{self._prefix}{path}".encode()
+        self._own.add(key)
+        self._shared.routes[key] = route
+
+    def _remove(self, path: str) -> None:
+        key = f"{self._prefix}{path}".encode()
+        self._own.discard(key)
+        self._shared.routes.pop(key, None)
+
+
+def _private() -> str:
+    return PRIVATE
+
+
+class Directory:
+    """All stages of this process, and the table of what can be asked for."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._shared = Shared(clock)
+        self.routes = self._shared.routes
+        self.tallies = self._shared.tallies
+
+    def __iter__(self) -> Iterator[Stage]:
+        return iter(tuple(self._shared.stages.values()))
+
+    def get(self, name: str) -> Stage | None:
+        return self._shared.stages.get(name)
+
+    def load(self) -> Load:
+        """Measured egress and viewers over all channels."""
+        return self._shared.load()
+
+    def add(
+        self,
+        name: str,
+        window: Window,
+        *,
+        sessions: SessionSettings,
+        adaptation: AdaptationSettings,
+        memory: Memory | None = None,
+    ) -> Stage:
+        """Put a channel on show.
+
+        Raises LocalError if the name is taken, ConfigError if `adaptation` names unknown rungs.
+        """
+        if name in self._shared.stages:
+            raise LocalError(f"channel {name!r} is on show already")
+        memory = memory or Memory()
+        table = SessionTable(window, sessions, adaptation)
+        unknown = adaptation.unknown_rungs(table.rungs)
+        if unknown:
+            raise ConfigError(
+                f"channel {name}: adaptation: no rung {unknown[0]!r}; "
+                f"the ladder has {', '.join(table.rungs)}"
+            )
+        table.restore(memory.sessions, self._shared.clock.now())
+        stage = Stage(name, window, table, adaptation, self._shared, memory)
+        self._shared.stages[name] = stage
+        return stage
+
+    def remove(self, name: str) -> None:
+        """Take a channel off; its URLs answer 404 from now on. Unknown names do nothing."""
+        stage = self._shared.stages.pop(name, None)
+        if stage is not None:
+            stage.close()

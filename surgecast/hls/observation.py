@@ -1,0 +1,128 @@
+"""What a checker outside saw, and what it found: the values the rules take and return.
+
+Rule numbers (R1 ...) are those of the HLS rules in the documentation; each rule's docstring
+says what it demands.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from surgecast.hls.model import MediaPlaylist, MultivariantPlaylist
+from surgecast.hls.ts import Segment
+
+
+class Kind(StrEnum):
+    """What was asked for; decides which rules of HTTP apply."""
+
+    MULTIVARIANT = "multivariant playlist"
+    MEDIA = "media playlist"
+    ADAPTIVE = "adaptive multivariant playlist"
+    SESSION = "session media playlist"
+    SEGMENT = "segment"
+
+    @property
+    def is_playlist(self) -> bool:
+        return self is not Kind.SEGMENT
+
+    @property
+    def is_private(self) -> bool:
+        """True where the answer is for one viewer only."""
+        return self in (Kind.ADAPTIVE, Kind.SESSION)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One broken rule."""
+
+    rule: str
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.rule} {self.where}: {self.what}"
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One HTTP answer. `body` is decoded (no gzip any more) but `headers` are as sent."""
+
+    url: str
+    kind: Kind
+    status: int
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes
+    now: float
+    """Monotonic seconds at which the answer was complete."""
+    method: str = "GET"
+    complete: bool = True
+    """False where the connection ended before the announced length."""
+
+    def header(self, name: str) -> str:
+        return self.headers.get(name, "")
+
+
+@dataclass(frozen=True, slots=True)
+class MediaView:
+    """A media playlist as seen at one moment."""
+
+    url: str
+    kind: Kind
+    now: float
+    text: str
+    playlist: MediaPlaylist
+    declared_independent: bool = False
+    """True where the multivariant playlist carries EXT-X-INDEPENDENT-SEGMENTS."""
+
+    def discontinuity_number(self, msn: int) -> int:
+        """The discontinuity sequence number of a listed segment (RFC 8216 section 6.2.2)."""
+        listed = self.playlist.segments[: msn - self.playlist.media_sequence + 1]
+        return self.playlist.discontinuity_sequence + sum(s.discontinuity for s in listed)
+
+
+@dataclass(frozen=True, slots=True)
+class MultivariantView:
+    """A multivariant playlist as seen at one moment."""
+
+    url: str
+    kind: Kind
+    now: float
+    text: str
+    playlist: MultivariantPlaylist
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentView:
+    """A downloaded segment with what its playlist and its variant say of it."""
+
+    url: str
+    playlist_url: str
+    msn: int
+    duration_s: float
+    discontinuity: bool
+    facts: Segment
+    peak_bps: int | None = None
+    codecs: str | None = None
+    width: int | None = None
+    height: int | None = None
+    adaptive: bool = False
+    """True in a session's playlist, where any rung may come."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheControl:
+    """The directives of a Cache-Control header."""
+
+    names: frozenset[str]
+    max_age_s: int | None
+    text: str = field(compare=False)
+
+    @classmethod
+    def of(cls, response: Response) -> "CacheControl":
+        text = response.header("cache-control")
+        parts = [part.strip().lower() for part in text.split(",") if part.strip()]
+        age = re.search(r"\bmax-age=(\d+)", text.lower())
+        names = frozenset(part.partition("=")[0] for part in parts)
+        return cls(names, int(age[1]) if age else None, text)

@@ -1,0 +1,192 @@
+"""Rules of HTTP: status, length, headers, and the probes a checker makes on purpose."""
+
+import math
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+
+from surgecast.hls import ts
+from surgecast.hls.observation import CacheControl, Finding, Kind, Response
+
+PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
+SEGMENT_TYPE = "video/mp2t"
+EXPOSED = ("cmsd-static", "cmsd-dynamic", "age", "date", "content-length")
+REQUESTED = ("range", "cmcd-request", "cmcd-object", "cmcd-status", "cmcd-session")
+"""Request headers a browser player asks leave for."""
+
+
+def check_response(response: Response, target_duration_s: int) -> list[Finding]:
+    """R3, R24, R28, R29, R30, R32, R33 of one plain GET of something that is listed."""
+    if 300 <= response.status < 400:
+        return [Finding("R3", response.url, f"redirected with {response.status}")]
+    if response.status != 200:
+        what = f"listed, but answered {response.status}"
+        return [Finding("R24", response.url, what), *_cors(response)]
+    found = [*_type(response), *_cache(response, target_duration_s), *_cors(response)]
+    found += _fresh(response, target_duration_s)
+    found += _encoding(response) if response.kind.is_playlist else _whole(response)
+    return found
+
+
+def _whole(response: Response) -> Iterator[Finding]:
+    """R24: the whole segment, as long as announced; R29: never compressed."""
+    announced = response.header("content-length")
+    if announced != str(len(response.body)) or not response.complete:
+        what = f"{len(response.body)} bytes, Content-Length {announced or 'missing'}"
+        yield Finding("R24", response.url, what)
+    if not response.body or len(response.body) % ts.PACKET_BYTES:
+        yield Finding("R24", response.url, f"{len(response.body)} bytes: not whole packets")
+    if response.header("content-encoding"):
+        yield Finding("R29", response.url, "a segment is compressed")
+
+
+def _type(response: Response) -> Iterator[Finding]:
+    """R28."""
+    expected = PLAYLIST_TYPE if response.kind.is_playlist else SEGMENT_TYPE
+    found = response.header("content-type").partition(";")[0].strip().lower()
+    if found != expected:
+        yield Finding("R28", response.url, f"Content-Type {found or 'missing'}, not {expected}")
+
+
+def _encoding(response: Response) -> Iterator[Finding]:
+    """R29: the request accepted gzip."""
+    if response.header("content-encoding").lower() != "gzip":
+        yield Finding("R29", response.url, "not compressed though gzip was accepted")
+    if "accept-encoding" not in response.header("vary").lower():
+        yield Finding("R29", response.url, "no Vary: Accept-Encoding")
+
+
+def _cache(response: Response, target_duration_s: int) -> Iterator[Finding]:
+    """R30: private playlists never, shared ones half a target duration, segments for life."""
+    cache = CacheControl.of(response)
+    if response.kind.is_private:
+        good, wanted = {"private", "no-store"} <= cache.names, "private, no-store"
+    elif response.kind.is_playlist:
+        most_s = math.ceil(target_duration_s / 2)
+        good = cache.max_age_s is not None and 0 < cache.max_age_s <= most_s
+        wanted = f"max-age={most_s}"
+    else:
+        good = {"public", "immutable"} <= cache.names and bool(cache.max_age_s)
+        wanted = "public, max-age=..., immutable"
+    if not good:
+        what = f"Cache-Control {cache.text or 'missing'}, expected {wanted}"
+        yield Finding("R30", response.url, what)
+
+
+def _cors(response: Response) -> Iterator[Finding]:
+    """R33: any origin may read the answer and the headers players use, on errors too."""
+    if response.header("access-control-allow-origin") != "*":
+        what = f"no Access-Control-Allow-Origin: * on {response.status}"
+        yield Finding("R33", response.url, what)
+    exposed = _names(response.header("access-control-expose-headers"))
+    missing = [name for name in EXPOSED if name not in exposed and "*" not in exposed]
+    if missing:
+        yield Finding("R33", response.url, f"not exposed on {response.status}: {missing}")
+
+
+def _names(text: str) -> set[str]:
+    return {part.strip().lower() for part in text.split(",")}
+
+
+def _fresh(response: Response, target_duration_s: int) -> Iterator[Finding]:
+    """R32: Last-Modified, where a live playlist has one, within 3 target durations of Date."""
+    modified, date = _date(response, "last-modified"), _date(response, "date")
+    if not response.kind.is_playlist or modified is None or date is None:
+        return
+    age_s = (date - modified).total_seconds()
+    if age_s > 3 * target_duration_s:
+        yield Finding("R32", response.url, f"Last-Modified is {age_s:.0f} s before Date")
+
+
+def _date(response: Response, name: str) -> datetime | None:
+    try:
+        return parsedate_to_datetime(response.header(name))
+    except ValueError:
+        return None
+
+
+def check_plain(response: Response) -> list[Finding]:
+    """R29 the other way: a playlist asked for without gzip is not compressed."""
+    if response.header("content-encoding"):
+        return [Finding("R29", response.url, "compressed though gzip was not accepted")]
+    return []
+
+
+def check_head(head: Response, get: Response) -> list[Finding]:
+    """R24: HEAD answers as GET does, without a body."""
+    found = []
+    if head.status != get.status:
+        found.append(Finding("R24", head.url, f"HEAD answers {head.status}, GET {get.status}"))
+    if head.body:
+        found.append(Finding("R24", head.url, "HEAD answers with a body"))
+    lengths = head.header("content-length"), get.header("content-length")
+    if get.kind is Kind.SEGMENT and lengths[0] != lengths[1]:
+        what = f"HEAD says Content-Length {lengths[0] or 'missing'}, GET {lengths[1]}"
+        found.append(Finding("R24", head.url, what))
+    return found
+
+
+def check_options(response: Response) -> list[Finding]:
+    """R33: a preflight for Range and CMCD headers is granted."""
+    found = list(_cors_origin(response))
+    if response.status not in (200, 204):
+        found.append(Finding("R33", response.url, f"OPTIONS answers {response.status}"))
+    allowed = _names(response.header("access-control-allow-headers"))
+    missing = [name for name in REQUESTED if name not in allowed and "*" not in allowed]
+    if missing:
+        found.append(Finding("R33", response.url, f"OPTIONS does not allow {missing}"))
+    return found
+
+
+def _cors_origin(response: Response) -> Iterator[Finding]:
+    if response.header("access-control-allow-origin") != "*":
+        yield Finding("R33", response.url, "no Access-Control-Allow-Origin: * on OPTIONS")
+
+
+def check_range(response: Response, whole: bytes, first: int, last: int) -> list[Finding]:
+    """R34: `Range: bytes=first-last` of a segment whose bytes are `whole`."""
+    if response.status != 206:
+        return [Finding("R34", response.url, f"a range answers {response.status}, not 206")]
+    found = []
+    expected = f"bytes {first}-{last}/{len(whole)}"
+    if response.header("content-range") != expected:
+        what = f"Content-Range {response.header('content-range')}, expected {expected}"
+        found.append(Finding("R34", response.url, what))
+    if response.body != whole[first : last + 1]:
+        found.append(Finding("R34", response.url, "a range has other bytes than the whole"))
+    return found
+
+
+def check_range_beyond(response: Response, size_bytes: int) -> list[Finding]:
+    """R34: a range that starts after the end."""
+    found = []
+    if response.status != 416:
+        what = f"a range beyond the end answers {response.status}, not 416"
+        found.append(Finding("R34", response.url, what))
+    elif not re.fullmatch(rf"bytes \*/{size_bytes}", response.header("content-range")):
+        what = f"416 with Content-Range {response.header('content-range') or 'missing'}"
+        found.append(Finding("R34", response.url, what))
+    return found + list(_cors(response))
+
+
+def check_future(response: Response, target_duration_s: int) -> list[Finding]:
+    """R31: what does not exist yet is a 404 nobody keeps; R33 on that 404."""
+    found = list(_cors(response))
+    if response.status != 404:
+        what = f"a future segment answers {response.status}, not 404"
+        found.append(Finding("R31", response.url, what))
+    cache = CacheControl.of(response)
+    brief = cache.max_age_s is not None and cache.max_age_s <= target_duration_s
+    if "no-store" not in cache.names and not brief:
+        what = f"404 with Cache-Control {cache.text or 'missing'}, expected no-store"
+        found.append(Finding("R31", response.url, what))
+    return found
+
+
+def check_removed(response: Response, removed_for_s: float) -> list[Finding]:
+    """R23: a removed segment within segment duration + longest playlist duration."""
+    if response.status == 200:
+        return []
+    what = f"answers {response.status} only {removed_for_s:.1f} s after it left the playlist"
+    return [Finding("R23", response.url, what)]

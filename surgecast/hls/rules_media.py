@@ -1,0 +1,167 @@
+"""Rules of media: what is inside a segment, and how one follows another."""
+
+from collections.abc import Iterator, Sequence
+
+from surgecast.hls import ts
+from surgecast.hls.observation import Finding, SegmentView
+from surgecast.hls.rules_playlist import FRAME_S
+
+PEAK_FACTOR = 1.25
+RESTART_S = 0.5
+"""How far time stamps may jump at a discontinuity: priming of sound, not a new timeline."""
+
+
+def check_segment(view: SegmentView, history: Sequence[SegmentView]) -> list[Finding]:
+    """All rules of one segment, given the earlier segments of the same playlist, in order."""
+    found = [*_layout(view), *_pictures(view), *_advertised(view)]
+    if history and history[-1].msn == view.msn - 1:
+        previous = history[-1]
+        if view.discontinuity:
+            found += _restarted(previous, view)
+        else:
+            found += [*_parameters(previous, view), *_continuous(previous, view)]
+            found += _sums(view, history)
+    return found
+
+
+def _layout(view: SegmentView) -> Iterator[Finding]:
+    """R14: PAT and PMT first, no SDT, counters that let any rung follow any other."""
+    facts = view.facts
+    if facts.head != (ts.PAT_PID, facts.pmt_pid):
+        yield Finding("R14", view.url, f"starts with PIDs {facts.head}, expected PAT and PMT")
+    if facts.has_sdt:
+        yield Finding("R14", view.url, "has an SDT")
+    for name, counter in (("PAT", facts.pat_counter), ("PMT", facts.pmt_counter)):
+        if counter != view.msn % 16:
+            what = f"{name} counter is {counter}, expected {view.msn % 16} (MSN {view.msn})"
+            yield Finding("R14", view.url, what)
+    for track in facts.tracks:
+        if track.first_counter != 0:
+            what = f"PID {track.pid} starts at counter {track.first_counter}, expected 0"
+            yield Finding("R14", view.url, what)
+        if track.payload_packets % 16:
+            what = f"PID {track.pid} has {track.payload_packets} packets, not a multiple of 16"
+            yield Finding("R14", view.url, what)
+        if track.counter_breaks:
+            what = f"PID {track.pid}: {track.counter_breaks} breaks of the continuity counter"
+            yield Finding("R9", view.url, what)
+
+
+def _pictures(view: SegmentView) -> Iterator[Finding]:
+    """R12 (no B-frames) and R15 (starts with an IDR picture and its parameter sets)."""
+    video = view.facts.video
+    if video is None:
+        yield Finding("R15", view.url, "has no H.264 video")
+        return
+    reordered = sum(pes.dts is not None and pes.dts != pes.pts for pes in video.pes)
+    if reordered:
+        yield Finding("R12", view.url, f"{reordered} pictures with DTS other than PTS (B-frames)")
+    needed = {ts.NAL_IDR: "IDR", ts.NAL_SPS: "SPS", ts.NAL_PPS: "PPS"}
+    missing = [name for kind, name in needed.items() if kind not in video.pes[0].nal_types]
+    if missing:
+        yield Finding("R15", view.url, f"the first picture has no {', '.join(missing)}")
+    if not video.pes[0].random_access:
+        yield Finding("R15", view.url, "the first picture has no random-access indicator")
+
+
+def _advertised(view: SegmentView) -> Iterator[Finding]:
+    """R26 (measured peak) and R26 / R27 (codec and size as the variant says)."""
+    rule = "R27" if view.adaptive else "R26"
+    if view.peak_bps and view.duration_s:
+        bps = view.facts.size_bytes * 8 / view.duration_s
+        if bps >= PEAK_FACTOR * view.peak_bps:
+            what = f"{bps:.0f} bit/s, over 125 % of BANDWIDTH {view.peak_bps}"
+            yield Finding("R26", view.url, what)
+    for sps in view.facts.sps:
+        if view.codecs is not None and sps.codec not in view.codecs.lower():
+            yield Finding(rule, view.url, f"is {sps.codec}, CODECS says {view.codecs}")
+        size = (sps.width, sps.height)
+        larger = sps.width > (view.width or sps.width) or sps.height > (view.height or sps.height)
+        if larger or (not view.adaptive and view.width and size != (view.width, view.height)):
+            what = f"is {sps.width}x{sps.height}, RESOLUTION says {view.width}x{view.height}"
+            yield Finding(rule, view.url, what)
+    if len(view.facts.sps) > 1:
+        yield Finding("R10", view.url, f"{len(view.facts.sps)} parameter sets in one segment")
+
+
+def _parameters(before: SegmentView, after: SegmentView) -> Iterator[Finding]:
+    """R10: size, codec and tracks change only with EXT-X-DISCONTINUITY."""
+    was, now = before.facts.sps[-1:], after.facts.sps[:1]
+    if was and now and was != now:
+        what = f"{was[0].width}x{was[0].height} {was[0].codec} became"
+        what = f"{what} {now[0].width}x{now[0].height} {now[0].codec}"
+        yield Finding("R10", after.url, f"{what} without EXT-X-DISCONTINUITY")
+    if _pids(before) != _pids(after):
+        what = f"tracks {_pids(before)} became {_pids(after)} without EXT-X-DISCONTINUITY"
+        yield Finding("R10", after.url, what)
+
+
+def _pids(view: SegmentView) -> dict[int, int]:
+    return {track.pid: track.stream_type for track in view.facts.tracks}
+
+
+def _continuous(before: SegmentView, after: SegmentView) -> Iterator[Finding]:
+    """R9: counters and time stamps go on."""
+    tracks = {track.pid: track for track in before.facts.tracks}
+    for track in after.facts.tracks:
+        was = tracks.get(track.pid)
+        if was is None:
+            continue
+        if track.first_counter != (was.last_counter + 1) % 16:
+            what = f"PID {track.pid}: counter {was.last_counter} then {track.first_counter}"
+            yield Finding("R9", after.url, what)
+        frame = was.pes[-1].duration or was.frame_ticks
+        error = ts.elapsed(was.pes[-1].pts, track.pes[0].pts) - frame
+        tolerance = frame // 2 if track.is_video else ts.TICKS_PER_S * FRAME_S
+        if frame and abs(error) > tolerance:
+            what = f"PID {track.pid}: time stamps jump by {error / ts.TICKS_PER_S:+.3f} s"
+            yield Finding("R9", after.url, what)
+
+
+def _sums(view: SegmentView, history: Sequence[SegmentView]) -> Iterator[Finding]:
+    """R19: EXTINF sums stay within one frame of the media, since the last discontinuity."""
+    total_s, first = 0.0, view
+    for past in reversed(history):
+        if past.msn != first.msn - 1 or first.discontinuity:
+            break
+        total_s, first = total_s + past.duration_s, past
+    start, end = first.facts.video, view.facts.video
+    if start is None or end is None:
+        return
+    media_s = ts.elapsed(start.pes[0].pts, end.pes[0].pts) / ts.TICKS_PER_S
+    frame_s = end.frame_ticks / ts.TICKS_PER_S or FRAME_S
+    if abs(media_s - total_s) > frame_s:
+        what = f"EXTINF sum {total_s:.3f} s, media {media_s:.3f} s, since segment {first.msn}"
+        yield Finding("R19", view.url, what)
+
+
+def _restarted(before: SegmentView, after: SegmentView) -> Iterator[Finding]:
+    """R17: time stamps continue even across EXT-X-DISCONTINUITY."""
+    start, end = before.facts.video, after.facts.video
+    if start is None or end is None:
+        return
+    media_s = ts.elapsed(start.pes[0].pts, end.pes[0].pts) / ts.TICKS_PER_S
+    if abs(media_s - before.duration_s) > RESTART_S:
+        what = f"time stamps jump by {media_s - before.duration_s:+.3f} s at a discontinuity"
+        yield Finding("R17", after.url, what)
+
+
+def check_rungs(one: SegmentView, other: SegmentView) -> list[Finding]:
+    """R11 between two variants' segments of the same MSN: one encoder run, aligned."""
+    return list(_differences(one, other))
+
+
+def _differences(one: SegmentView, other: SegmentView) -> Iterator[Finding]:
+    if _pids(one) != _pids(other):
+        yield Finding("R11", other.url, f"tracks {_pids(other)}, {_pids(one)} in {one.url}")
+        return
+    left, right = one.facts, other.facts
+    for a, b in zip(left.tracks, right.tracks, strict=True):
+        if a.is_video and [pes.pts for pes in a.pes] != [pes.pts for pes in b.pes]:
+            yield Finding("R11", other.url, f"pictures at other times than in {one.url}")
+        same_span = (a.pes[0].pts, len(a.pes)) == (b.pes[0].pts, len(b.pes))
+        if not a.is_video and same_span and a.digest != b.digest:
+            yield Finding("R11", other.url, f"sound is not bit-identical to {one.url}")
+    codecs = {sps.codec for sps in (*left.sps, *right.sps)}
+    if len(codecs) > 1:
+        yield Finding("R11", other.url, f"profiles or levels differ: {', '.join(sorted(codecs))}")
