@@ -1,0 +1,221 @@
+"""FFmpeg's command lines, as pure functions of settings. Every flag is here for a reason.
+
+One process per channel decodes once, encodes every rung once and the sound once; the `tee` muxer
+writes each rung as MPEG-TS to a pipe of its own. Time stamps start anywhere: the timeline moves
+them when a segment is sealed, so a listener need not know its place before anyone publishes.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from segmenter.ladder import Ladder, Rung
+from segmenter.settings import FileSource, PullSource, Source, TestSource
+
+FONT = Path(__file__).parent / "assets" / "DejaVuSansMono.ttf"
+_SAMPLE_RATE_HZ = 48_000
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """How FFmpeg opens the source, up to and with `-i URL`."""
+
+    args: tuple[str, ...]
+    has_sound: bool
+    progressive: bool = False
+    """True where frames are known to be whole, so that no deinterlacer is needed."""
+
+
+def source_input(source: Source, *, form: str = "flv", has_sound: bool = True) -> Input:
+    """The input of a channel's encoder. `form` is what comes on standard input for fed sources."""
+    if isinstance(source, TestSource):
+        return Input(_test_input(source), has_sound=True, progressive=True)
+    if isinstance(source, FileSource):
+        # -re: at native speed; -stream_loop -1: again for ever.
+        return Input(("-re", "-stream_loop", "-1", "-i", f"file:{source.path}"), has_sound)
+    if isinstance(source, PullSource):
+        return Input(_pull_input(source), has_sound)
+    return Input(_fed_input(form), has_sound)
+
+
+def probe_input(source: Source, *, form: str = "flv") -> tuple[str, ...]:
+    """What to probe before the encoder is built."""
+    if isinstance(source, FileSource):
+        return ("-i", f"file:{source.path}")
+    if isinstance(source, PullSource):
+        return tuple(arg for arg in _pull_input(source) if arg != "-re")
+    return _fed_input(form)
+
+
+def _test_input(source: TestSource) -> tuple[str, ...]:
+    size = f"{source.width}x{source.height}"
+    picture = f"testsrc2=size={size}:rate={source.frame_rate:g}"
+    clock = _text(r"%{gmtime:%H\:%M\:%S} UTC", source.height // 12, "h*0.72", "normal")
+    # asplit of two sines would cost more than one quiet tone with a beep each second.
+    tone = f"sine=frequency=220:beep_factor=4:sample_rate={_SAMPLE_RATE_HZ},volume=0.3"
+    return (
+        *("-re", "-f", "lavfi", "-i", f"{picture},{clock}"),
+        *("-re", "-f", "lavfi", "-i", tone),
+    )
+
+
+def _pull_input(source: PullSource) -> tuple[str, ...]:
+    return (
+        "-re",  # a recording is played at its native speed; a live source sets the pace itself
+        *("-rw_timeout", "10000000"),  # microseconds: a server that stalls is an error, not a wait
+        *("-reconnect", "1", "-reconnect_streamed", "1", "-reconnect_delay_max", "2"),
+        *("-i", source.url),
+    )
+
+
+def _fed_input(form: str) -> tuple[str, ...]:
+    return (
+        *("-analyzeduration", "1500000"),  # microseconds: the default of 5 s delays every start
+        *("-probesize", "2000000"),
+        *("-f", form, "-i", "pipe:0"),
+    )
+
+
+def encoder_command(
+    ffmpeg: str, source: Input, ladder: Ladder, pipes: Sequence[int], threads: int | None = None
+) -> list[str]:
+    """The channel's encoder. `pipes` are the file descriptors to write to, one per rung."""
+    assert len(pipes) == len(ladder.rungs), "one pipe for each rung"
+    silence = () if source.has_sound else _silence()
+    return [
+        *_quiet(ffmpeg, feeds="pipe:0" in source.args),
+        *source.args,
+        *silence,
+        *("-filter_complex", _graph(source, ladder)),
+        *_encode(ladder),
+        *(("-threads", str(threads)) if threads else ()),
+        *_tee(pipes),
+    ]
+
+
+def slate_command(
+    ffmpeg: str, ladder: Ladder, pipes: Sequence[int], *, text: str, image: Path | None
+) -> list[str]:
+    """Draws one segment of slate for every rung: a line of text over a bar that sweeps once."""
+    top = ladder.rungs[0]
+    seconds = float(ladder.segment_duration_s)
+    rate, size = ladder.frame_rate, f"{top.width}x{top.height}"
+    ground = (
+        ("-loop", "1", "-framerate", str(rate), "-i", f"file:{image}")
+        if image
+        else ("-f", "lavfi", "-i", f"color=c=0x10141f:size={size}:rate={rate}")
+    )
+    bar_height = max(2, top.height // 120 * 2)
+    bar = f"color=c=0x4c8dff:size={_even(top.width / 5)}x{bar_height}:rate={rate}"
+    sweep = f"overlay=x='(W+w)*mod(t,{seconds:.6f})/{seconds:.6f}-w':y=H*0.62"
+    words = _text(text, top.height // 12, "h*0.44", "none")
+    fit = f"{_fit(top)},{words}"
+    drawn = f"[0:v]{fit}[ground];[ground][1:v]{sweep}:shortest=1"
+    return [
+        *_quiet(ffmpeg, feeds=False),
+        *ground,
+        *("-f", "lavfi", "-i", bar),
+        # A little more sound than video: frames of sound do not end where segments do.
+        *("-f", "lavfi", "-t", f"{seconds + 0.2:.6f}", "-i", _SILENT_SOUND),
+        *("-filter_complex", f"{drawn},{_split(ladder)};[2:a]anull[sound]"),
+        *_encode(ladder),
+        *("-frames:v", str(ladder.segment_frames)),
+        *_tee(pipes),
+    ]
+
+
+_SILENT_SOUND = f"anullsrc=channel_layout=stereo:sample_rate={_SAMPLE_RATE_HZ}"
+
+
+def _quiet(ffmpeg: str, *, feeds: bool) -> list[str]:
+    stdin = [] if feeds else ["-nostdin"]  # else FFmpeg would read keys from our terminal
+    return [ffmpeg, "-hide_banner", *stdin, "-nostats", "-loglevel", "level+warning"]
+
+
+def _silence() -> tuple[str, ...]:
+    return ("-f", "lavfi", "-i", _SILENT_SOUND)
+
+
+def _graph(source: Input, ladder: Ladder) -> str:
+    steps = []
+    if not source.progressive:
+        # Only frames that are marked as interlaced are touched; one frame out for one in.
+        steps.append("bwdif=mode=send_frame:deint=interlaced")
+    # One constant rate for all rungs, whatever the source does (R11); frames repeat over gaps.
+    steps.append(f"fps={ladder.frame_rate}")
+    inputs = sum(arg == "-i" for arg in source.args)
+    sound = f"[{1 if inputs > 1 or not source.has_sound else 0}:a:0]"
+    # async=1: silence is put into gaps of the sound, so that it keeps up with the picture.
+    resample = f"aresample={_SAMPLE_RATE_HZ}:async=1:first_pts=0"
+    layout = "aformat=sample_fmts=fltp:channel_layouts=stereo"
+    return f"[0:v:0]{','.join(steps)},{_split(ladder)};{sound}{resample},{layout}[sound]"
+
+
+def _split(ladder: Ladder) -> str:
+    """The picture to each rung: fitted into its size, padded where the aspect differs."""
+    names = [f"[s{index}]" for index in range(len(ladder.rungs))]
+    chains = [
+        f"{name}{_fit(rung)},format=yuv420p[v{index}]"
+        for index, (name, rung) in enumerate(zip(names, ladder.rungs, strict=True))
+    ]
+    return f"split={len(names)}{''.join(names)};" + ";".join(chains)
+
+
+def _fit(rung: Rung) -> str:
+    size = f"{rung.width}:{rung.height}"
+    scale = f"scale={size}:force_original_aspect_ratio=decrease:force_divisible_by=2"
+    return f"{scale},pad={size}:-1:-1:color=black,setsar=1"
+
+
+def _encode(ladder: Ladder) -> list[str]:
+    gop = str(ladder.segment_frames)
+    args = [arg for index in range(len(ladder.rungs)) for arg in ("-map", f"[v{index}]")]
+    args += ["-map", "[sound]", "-c:v", "libx264", "-preset", ladder.preset]
+    # One profile and level for all rungs: one CODECS string holds for every switch (R27).
+    args += ["-profile:v", "main", "-level:v", ladder.level]
+    # B-frames would cost stalls at every discontinuity (R12).
+    args += ["-bf", "0"]
+    # A closed GOP is exactly a segment, in every rung at the same frame (R11, R18).
+    args += ["-g", gop, "-keyint_min", gop, "-sc_threshold", "0"]
+    if ladder.kind == "iso_resolution":
+        # The same SPS and PPS whatever the bit rate, so that rungs join without a seam.
+        args += ["-x264-params", "stitchable=1"]
+    for index, rung in enumerate(ladder.rungs):
+        args += [f"-b:v:{index}", str(rung.video_bps), f"-maxrate:v:{index}", str(rung.max_bps)]
+        args += [f"-bufsize:v:{index}", str(rung.buffer_bits)]
+    args += ["-c:a", "aac", "-b:a", str(ladder.audio_bps), "-ar", str(_SAMPLE_RATE_HZ)]
+    # Sound that stops must not hold the picture back for the default 10 s (microseconds).
+    return [*args, "-max_interleave_delta", "500000", "-map_metadata", "-1"]
+
+
+def _tee(pipes: Sequence[int]) -> list[str]:
+    """One encode of the sound for all rungs, so that it is bit-identical in each (R11).
+
+    flush_packets: a frame leaves FFmpeg when it is encoded, not when 32 kB have gathered. Tables
+    are rare because the cutter drops them and writes its own.
+    """
+    options = "f=mpegts:flush_packets=1:pat_period=60:sdt_period=60"
+    slaves = [
+        f"[{options}:select=\\'v:{index},a\\']pipe:{pipe}" for index, pipe in enumerate(pipes)
+    ]
+    return ["-f", "tee", "|".join(slaves)]
+
+
+def _text(text: str, size: int, y: str, expansion: str) -> str:
+    """A line of text over the picture. Expansion `none` takes it as it is, `%` and all."""
+    return (
+        f"drawtext=fontfile='{FONT}':expansion={expansion}:text={_escaped(text)}:fontsize={size}"
+        f":fontcolor=white:x=(w-text_w)/2:y={y}"
+        f":box=1:boxcolor=black@0.55:boxborderw={max(2, size // 3)}"
+    )
+
+
+def _escaped(text: str) -> str:
+    """Any text as a filter's option: escaped for the option, then for the graph around it."""
+    option = re.sub(r"([\\':])", r"\\\1", text)
+    return re.sub(r"([\\'\[\],;])", r"\\\1", option)
+
+
+def _even(pixels: float) -> int:
+    return max(2, round(pixels / 2) * 2)

@@ -1,0 +1,217 @@
+"""One run of FFmpeg: its pipes read and cut, its segments put together rung by rung."""
+
+import asyncio
+import fcntl
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from segmenter.cutter import CutSegment, TsCutter
+from segmenter.ladder import Ladder
+from surgecast.clock import Clock
+from surgecast.errors import LocalError
+from surgecast.log import Log
+from surgecast.supervise import Child
+
+_READ_BYTES = 1 << 18
+_PIPE_BYTES = 1 << 20
+_UNMATCHED_MAX = 8
+_LINES_LOGGED_MAX = 20
+_F_SETPIPE_SZ = 1031
+_DRAIN_S = 0.5
+_EXIT_S = 2.0
+_ROUNDING_TICKS = 2
+"""The last frame's end is not in the stream, and frames of 23.976 are no whole ticks long."""
+_LEVEL = re.compile(r"\[(error|fatal|panic)\]")
+
+
+@dataclass(frozen=True, slots=True)
+class CutSet:
+    """One finished segment of every rung, as the encoder wrote it."""
+
+    start_ticks: int
+    segments: Mapping[str, CutSegment]
+
+
+class Encoder:
+    """Runs one encoder command to its end and hands each `CutSet` to `on_set`, in order."""
+
+    def __init__(
+        self,
+        ladder: Ladder,
+        on_set: Callable[[CutSet], None],
+        *,
+        clock: Clock,
+        log: Log,
+    ) -> None:
+        self._ladder = ladder
+        self._on_set = on_set
+        self._clock = clock
+        self._log = log
+        self._cutters = [TsCutter() for _ in ladder.rungs]
+        self._unmatched: dict[int, dict[str, CutSegment]] = {}
+        self._readers: dict[int, int] = {}
+        self._ended = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._failure: Exception | None = None
+        self._lines_logged = 0
+        self.child: Child | None = None
+        self.heard_at = clock.now()
+        """When it last wrote something."""
+
+    @property
+    def drained(self) -> bool:
+        """The source has ended and all of it was written to FFmpeg."""
+        return self._drained.is_set()
+
+    async def run(
+        self,
+        command: Callable[[Sequence[int]], list[str]],
+        feed: Callable[[asyncio.StreamWriter], "asyncio.Future[None]"] | None = None,
+        *,
+        silent_max_s: float = 10.0,
+    ) -> int:
+        """Run until FFmpeg ends; returns its exit status.
+
+        `command` makes the arguments from the pipes' file descriptors; `feed` starts to write the
+        source to standard input. An encoder from which nothing came for `silent_max_s` is ended.
+        Raises LocalError where its output cannot be used.
+        """
+        ours, theirs = self._open_pipes()
+        feeding: asyncio.Future[None] | None = None
+        try:
+            stdin = asyncio.subprocess.PIPE if feed else asyncio.subprocess.DEVNULL
+            try:
+                self.child = await Child.start(
+                    command(theirs),
+                    name="encoder",
+                    pass_fds=theirs,
+                    stdin=stdin,
+                    on_line=self._take_line,
+                )
+            finally:
+                for fd in theirs:
+                    os.close(fd)
+            self._start_reading(ours)
+            if feed is not None and self.child.process.stdin is not None:
+                feeding = feed(self.child.process.stdin)
+            await self._until_ended(silent_max_s, feeding)
+            if self._ended.is_set() and self._failure is None:
+                # Its pipes are closed, but it may still be on its way out: a signal now would
+                # make a failure of a run that went well.
+                await self.child.ends_within(_EXIT_S)
+        except asyncio.CancelledError:
+            if self.child is not None:
+                self.child.kill()  # nobody waits for what it could still write
+            raise
+        finally:
+            for fd in list(self._readers):
+                self._stop_reading(fd)
+            for fd in ours:
+                with suppress(OSError):
+                    os.close(fd)
+            if feeding is not None:
+                feeding.cancel()
+            status = await self.child.stop() if self.child else -1
+        if self._failure is not None:
+            raise self._failure
+        return status
+
+    def _open_pipes(self) -> tuple[list[int], list[int]]:
+        ours, theirs = [], []
+        for _ in self._ladder.rungs:
+            read_fd, write_fd = os.pipe()
+            os.set_blocking(read_fd, False)
+            # Room for a key frame at once, so that the encoder does not wait for our turn.
+            with suppress(OSError):
+                fcntl.fcntl(read_fd, _F_SETPIPE_SZ, _PIPE_BYTES)
+            ours.append(read_fd)
+            theirs.append(write_fd)
+        return ours, theirs
+
+    def _start_reading(self, fds: Sequence[int]) -> None:
+        loop = asyncio.get_running_loop()
+        for index, fd in enumerate(fds):
+            self._readers[fd] = index
+            loop.add_reader(fd, self._readable, fd)
+
+    def _stop_reading(self, fd: int) -> None:
+        if self._readers.pop(fd, None) is not None:
+            asyncio.get_running_loop().remove_reader(fd)
+
+    def _readable(self, fd: int) -> None:
+        index = self._readers[fd]
+        try:
+            data = os.read(fd, _READ_BYTES)
+        except BlockingIOError:
+            return
+        try:
+            if data:
+                self.heard_at = self._clock.now()
+                self._take(index, self._cutters[index].feed(data))
+            else:
+                self._stop_reading(fd)
+                self._take(index, self._cutters[index].finish())
+        except Exception as error:  # a callback of the loop: run() must hear of it
+            self._failure = error
+            self._ended.set()
+        if not self._readers:
+            self._ended.set()
+
+    def _take(self, index: int, segments: Sequence[CutSegment]) -> None:
+        """Match a rung's new segments with those of the other rungs by their start."""
+        name, whole = self._ladder.rungs[index].name, int(self._ladder.segment_ticks)
+        for segment in segments:
+            if abs(segment.duration_ticks - whole) > _ROUNDING_TICKS:
+                # The end of a source cuts its last segment short; players count on equal ones.
+                self._log.debug("short segment left out", rung=name, ticks=segment.duration_ticks)
+                continue
+            gathered = self._unmatched.setdefault(segment.start_ticks, {})
+            gathered[name] = replace(segment, duration_ticks=whole)
+            if len(gathered) == len(self._ladder.rungs):
+                del self._unmatched[segment.start_ticks]
+                self._on_set(CutSet(segment.start_ticks, gathered))
+        if len(self._unmatched) > _UNMATCHED_MAX:
+            raise LocalError("the rungs of one encoder do not start their segments together")
+
+    async def _until_ended(
+        self, silent_max_s: float, feeding: "asyncio.Future[None] | None"
+    ) -> None:
+        """Until all pipes are closed, or nothing more can be expected of them."""
+        if feeding is not None:
+            feeding.add_done_callback(lambda _: self._drained.set())
+        while not self._ended.is_set():
+            patience_s = self.heard_at + silent_max_s - self._clock.now()
+            if patience_s <= 0:
+                self._log.warning("the encoder was silent for too long", seconds=silent_max_s)
+                return
+            await _first_of(patience_s, self._ended, self._drained)
+            if self._drained.is_set():
+                # FFmpeg ends by itself, except where silence stands in for missing sound.
+                await _first_of(_DRAIN_S, self._ended)
+                return
+
+    def _take_line(self, line: str) -> None:
+        """FFmpeg's own words, as many as help: a broken source can say one thing for ever."""
+        self._lines_logged += 1
+        if self._lines_logged <= _LINES_LOGGED_MAX:
+            say = self._log.warning if _LEVEL.search(line) else self._log.info
+            say("ffmpeg says", line=line)
+
+    def last_words(self) -> str:
+        """Why it ended, as far as FFmpeg said."""
+        lines = list(self.child.stderr_tail) if self.child else []
+        errors = [line for line in lines if _LEVEL.search(line)]
+        return (errors or lines or ["it said nothing"])[-1]
+
+
+async def _first_of(timeout_s: float, *events: asyncio.Event) -> None:
+    """Wait until one of the events is set, for at most `timeout_s`."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

@@ -1,0 +1,105 @@
+"""The first bytes of a source that connects to us: kept until it is known, then all pumped on."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+
+from segmenter.ingest.feed import Connection
+from segmenter.probe import probe
+from segmenter.source_info import SourceInfo
+from surgecast.errors import RemoteError
+
+_HELD_BYTES_MAX = 16 << 20
+_LOOKS_S = (0.4, 0.8, 1.6, 3.2, 6.4)
+"""How much longer to listen before each look: a key frame may be seconds away."""
+
+
+class Intake:
+    """Takes one connection: listens, identifies, then feeds an encoder to the connection's end."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._held: deque[bytes] = deque()
+        self._held_bytes = 0
+        self._ended = False
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._task = asyncio.create_task(self._listen())
+
+    @property
+    def form(self) -> str:
+        return self._connection.form
+
+    async def identify(self, ffmpeg: str, input_args: Sequence[str]) -> SourceInfo:
+        """What the source is. Raises RemoteError where it is not video FFmpeg can read."""
+        failure = RemoteError(f"{self._connection.peer}: it sent nothing")
+        for pause_s in _LOOKS_S:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    while not self._ended and self._room.is_set():
+                        self._news.clear()
+                        await self._news.wait()
+            if not self._held:
+                if self._ended:
+                    break
+                continue
+            try:
+                prefix = b"".join(self._held)
+                return await probe(ffmpeg, input_args, name=self._connection.peer, prefix=prefix)
+            except RemoteError as error:
+                failure = error
+            if self._ended or not self._room.is_set():
+                break
+        raise failure
+
+    def pump(self, stdin: asyncio.StreamWriter) -> "asyncio.Future[None]":
+        """Write everything, what was held first, to the encoder's standard input."""
+        return asyncio.ensure_future(self._pump(stdin))
+
+    def restart(self) -> bool:
+        """Be ready for another encoder in the middle of the stream; False if the source is gone."""
+        if self._ended:
+            return False
+        self._connection.restart()
+        self._held.clear()
+        self._held_bytes = 0
+        self._room.set()
+        return True
+
+    async def close(self) -> None:
+        self._task.cancel()
+        with suppress(asyncio.CancelledError, RemoteError):
+            await self._task
+        await self._connection.close()
+
+    async def _listen(self) -> None:
+        try:
+            async for chunk in self._connection:
+                await self._room.wait()
+                self._held.append(chunk)
+                self._held_bytes += len(chunk)
+                if self._held_bytes >= _HELD_BYTES_MAX:
+                    self._room.clear()
+                self._news.set()
+        finally:
+            self._ended = True
+            self._news.set()
+
+    async def _pump(self, stdin: asyncio.StreamWriter) -> None:
+        try:
+            while self._held or not self._ended:
+                if not self._held:
+                    self._news.clear()
+                    await self._news.wait()
+                    continue
+                chunk = self._held.popleft()
+                self._held_bytes -= len(chunk)
+                self._room.set()
+                stdin.write(chunk)
+                await stdin.drain()
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # the encoder has ended; its own status says why
+        finally:
+            stdin.close()
