@@ -1,0 +1,1 @@
+"""The origin role: channels and their life, filling the window, the admin API, the demo."""

@@ -1,0 +1,185 @@
+"""The origin put together: the one place that knows all of its parts."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from origin.channel import Channel, check_writable
+from origin.page import page_routes
+from origin.reload import diff
+from origin.settings import OriginSettings
+from segmenter import ffmpeg
+from segmenter.ingest.feeds import Feeds
+from surgecast.clock import Clock, RealClock
+from surgecast.config import load
+from surgecast.delivery.api import ApiHandlers
+from surgecast.delivery.app import build_app, serve
+from surgecast.delivery.channels import Directory
+from surgecast.delivery.gauges import watch_directory, watch_server
+from surgecast.errors import ConfigError, RemoteError
+from surgecast.log import Log
+from surgecast.metrics import Metrics, Sample
+
+_RESTORE_MAX_S = 5.0
+
+_log = Log("origin")
+
+
+class Origin:
+    """Runs the channels of one configuration file and serves them, until cancelled."""
+
+    def __init__(self, config: Path, *, clock: Clock | None = None) -> None:
+        """Reads `config`. Raises ConfigError."""
+        self._config = config
+        self._clock = clock or RealClock()
+        self.settings = load(config, OriginSettings)
+        self.directory = Directory(self._clock)
+        self.channels: dict[str, Channel] = {}
+        self._feeds: Feeds | None = None
+        self._limit_warning: str | None = None
+        self._changing = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Serve until cancelled. Raises ConfigError or LocalError where it cannot begin."""
+        check_writable(self.settings.state_dir)
+        program = ffmpeg.find(self.settings.ffmpeg)
+        metrics = Metrics()
+        self._watch(metrics)
+        watch_directory(metrics, self.directory)
+        api = ApiHandlers(self.directory, self.settings.api, self)
+        app = build_app(
+            self.directory,
+            metrics,
+            problems=self._problems,
+            warnings=self._warnings,
+            routes=[*api.routes(), *page_routes()],
+        )
+        async with Feeds(program) as feeds:
+            self._feeds = feeds
+            try:
+                async with serve(
+                    app, self.directory, self.settings.http, before_accepting=self._start_all
+                ) as at:
+                    watch_server(metrics, at.server)
+                    self._limit_warning = at.limit_warning
+                    _log.info("serving", host=at.host, port=at.port, ffmpeg=program)
+                    await asyncio.Event().wait()
+            finally:
+                await asyncio.gather(*(channel.stop() for channel in self.channels.values()))
+
+    async def _start_all(self) -> None:
+        """Start every channel, and wait until those with a past show it again: a player that
+        comes back must not be told that its channel is unknown."""
+        for name in self.settings.channels:
+            self._start(name)
+        restoring = [asyncio.create_task(c.restored.wait()) for c in self.channels.values()]
+        if restoring:
+            _, late = await asyncio.wait(restoring, timeout=_RESTORE_MAX_S)
+            for task in late:
+                task.cancel()
+
+    # What the API and signals ask for.
+
+    async def start(self, channel: str) -> None:
+        """Start a configured channel that was stopped. Raises RemoteError."""
+        async with self._changing:
+            if channel not in self.settings.channels:
+                known = ", ".join(self.settings.channels) or "none"
+                raise RemoteError(f"no channel {channel!r} is configured; there are: {known}")
+            if channel in self.channels:
+                raise RemoteError(f"channel {channel!r} is running already")
+            self._start(channel)
+
+    async def stop(self, channel: str) -> None:
+        """Stop a running channel; its numbers go on when it is started again."""
+        async with self._changing:
+            await self._stop(channel)
+
+    async def reload(self) -> Mapping[str, Any]:
+        """Read the configuration file again and do what changed, no more.
+
+        Raises ConfigError for a file that cannot be used; then everything stays as it is.
+        """
+        async with self._changing:
+            try:
+                new = await asyncio.to_thread(load, self._config, OriginSettings)
+            except ConfigError as error:
+                _log.error("configuration not reloaded; what runs goes on", reason=error)
+                raise
+            changes = diff(self.settings, new)
+            self.settings = new
+            running = set(self.channels)
+            for name in (*changes.stop, *changes.replace):
+                if name in running:
+                    await self._stop(name)
+            for name in changes.change_source:
+                if name in self.channels:
+                    await self.channels[name].change_source(new.channels[name])
+            # A channel that was stopped by hand stays so, whatever its settings are now.
+            for name in (*changes.start, *(set(changes.replace) & running)):
+                self._start(name)
+            _log.info("configuration reloaded", **changes.to_dict())
+            return changes.to_dict()
+
+    def running(self) -> Sequence[str]:
+        return list(self.channels)
+
+    def source_info(self, channel: str) -> Mapping[str, Any]:
+        found = self.channels.get(channel)
+        return found.describe() if found else {}
+
+    def _start(self, name: str) -> None:
+        assert self._feeds is not None, "channels start while the origin runs"
+        channel = Channel(
+            name,
+            self.settings.channels[name],
+            feeds=self._feeds,
+            state_dir=self.settings.state_dir,
+            directory=self.directory,
+            clock=self._clock,
+        )
+        self.channels[name] = channel
+        channel.start()
+
+    async def _stop(self, name: str) -> None:
+        channel = self.channels.pop(name, None)
+        if channel is None:
+            known = ", ".join(self.channels) or "none"
+            raise RemoteError(f"channel {name!r} is not running; running: {known}")
+        await channel.stop()
+
+    def _problems(self) -> Sequence[str]:
+        """Why the origin is not ready, beyond windows that still fill."""
+        return [f"channel {name}: {c.problem}" for name, c in self.channels.items() if c.problem]
+
+    def _warnings(self) -> Sequence[str]:
+        """What an operator should know though the origin is ready."""
+        limits = [self._limit_warning] if self._limit_warning else []
+        slates = [f"channel {name}: {c.warning}" for name, c in self.channels.items() if c.warning]
+        return limits + slates
+
+    def _watch(self, metrics: Metrics) -> None:
+        states = ("starting", "live", "slate", "failed")
+        metrics.gauge(
+            "surgecast_channel_state",
+            "1 for the state a channel is in",
+            ("channel", "state"),
+            lambda: [
+                Sample(float(channel.state == state), (name, state))
+                for name, channel in self.channels.items()
+                for state in states
+            ],
+        )
+        metrics.counter(
+            "surgecast_segments_not_mirrored",
+            "Segments that a restart could not show again, because the disk was slow or refused",
+            ("channel",),
+            lambda: [Sample(c.not_mirrored, (name,)) for name, c in self.channels.items()],
+        )
+        metrics.counter(
+            "surgecast_encoder_runs",
+            "Encoder processes started for a channel's source",
+            ("channel",),
+            lambda: [Sample(c.encoder_runs, (name,)) for name, c in self.channels.items()],
+        )

@@ -1,0 +1,238 @@
+"""One channel of an origin: its segmenter, the window it fills, and what survives a restart."""
+
+import asyncio
+import hashlib
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from origin.settings import ChannelSettings
+from segmenter.channel import ChannelSegmenter
+from segmenter.ingest.feeds import Feeds
+from segmenter.ladder import Decided
+from segmenter.timeline import Memory
+from surgecast.clock import Clock
+from surgecast.delivery.channels import Directory, Stage
+from surgecast.delivery.channels import Memory as StageMemory
+from surgecast.delivery.session_log import FileSessionLog
+from surgecast.errors import ConfigError, SurgecastError, first_of
+from surgecast.log import Log
+from surgecast.media.journal import ChannelJournal
+from surgecast.media.segment import SegmentSet
+from surgecast.media.window import Window
+from surgecast.supervise import Backoff
+
+
+class Channel:
+    """A running channel; the sink of its segmenter."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: ChannelSettings,
+        *,
+        feeds: Feeds,
+        state_dir: Path,
+        directory: Directory,
+        clock: Clock,
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.error: str | None = None
+        """Why the channel does not run, in words for its operator."""
+        self.restored = asyncio.Event()
+        """Set when what was on show before a restart is on show again, or cannot be."""
+        self._feeds = feeds
+        self._folder = state_dir / name
+        self._directory = directory
+        self._clock = clock
+        self._log = Log("origin", channel=name)
+        self._journal: ChannelJournal | None = None
+        self._stage: Stage | None = None
+        self._segmenter: ChannelSegmenter | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def state(self) -> str:
+        """`starting`, `live`, `slate` or `failed`."""
+        if self.error is not None:
+            return "failed"
+        return self._segmenter.state if self._segmenter else "starting"
+
+    @property
+    def problem(self) -> str | None:
+        """What keeps the channel from being watched; None where nothing does."""
+        status = self._segmenter.status if self._segmenter else None
+        reason = self.error or (status.sink_error if status else None)
+        if reason is not None or self._stage is not None:
+            return reason
+        waiting = "waiting for its source"
+        return f"{waiting}: {status.last_error}" if status and status.last_error else waiting
+
+    @property
+    def warning(self) -> str | None:
+        """What its operator should know though viewers are served."""
+        if self._segmenter is None or self.state != "slate":
+            return None
+        return f"shows its slate: {self._segmenter.status.last_error or 'no source yet'}"
+
+    def start(self) -> None:
+        """Begin; what goes wrong is in `error` and in the log, not raised."""
+        self._tasks = [asyncio.create_task(self._run())]
+
+    async def stop(self) -> None:
+        """End the channel and take it off the directory; its state stays on disk."""
+        await self._end_tasks()
+        self._directory.remove(self.name)
+
+    async def change_source(self, settings: ChannelSettings) -> None:
+        """Go on with another source or slate; viewers stay, the timeline goes on."""
+        await self._end_tasks()
+        self.settings = settings
+        self.error = None
+        self.start()
+
+    def describe(self) -> dict[str, Any]:
+        """What an operator may ask of the channel's source."""
+        status = self._segmenter.status if self._segmenter else None
+        return {
+            "state": self.state,
+            "kind": self.settings.source.kind,
+            "error": self.error or (status.sink_error or status.last_error if status else None),
+            "peer": status.peer if status else None,
+            "encoder_runs": status.runs if status else 0,
+            "input": status.source.to_dict() if status and status.source else None,
+        }
+
+    @property
+    def not_mirrored(self) -> int:
+        return self._journal.left_out if self._journal else 0
+
+    @property
+    def encoder_runs(self) -> int:
+        return self._segmenter.status.runs if self._segmenter else 0
+
+    async def _end_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        self._tasks = []
+
+    async def _run(self) -> None:
+        """Segment until cancelled; again after a pause, unless only an operator can help."""
+        backoff, failures = Backoff(), 0
+        while True:
+            began = self._clock.now()
+            try:
+                await self._segment()
+            except Exception as error:
+                self._fail(error)
+                self.restored.set()
+                if isinstance(first_of(error), ConfigError):
+                    return
+            failures = 1 if self._clock.now() - began >= backoff.good_s else failures + 1
+            await asyncio.sleep(backoff.pause_s(failures))
+
+    def _fail(self, error: Exception) -> None:
+        reason = first_of(error)
+        self.error = str(reason) or repr(reason)
+        if isinstance(reason, SurgecastError):
+            self._log.error("channel failed", reason=self.error)
+        else:
+            self._log.exception("channel failed", error)
+
+    async def _segment(self) -> None:
+        if self._journal is None:
+            self._journal = ChannelJournal(self._folder)
+            self._forget_other_ladder(self._journal)
+        journal = self._journal
+        ledger = journal.ledger.state
+        feed = await self._feeds.open(self.settings.source)
+        self._segmenter = ChannelSegmenter(
+            self.name,
+            self.settings,
+            ffmpeg=self._feeds.ffmpeg,
+            sink=self,
+            memory=Memory(next_msn=ledger.next_msn, end_utc=ledger.end_utc),
+            decided=Decided.from_dict(ledger.decided) if ledger.decided else None,
+            clock=self._clock,
+            feed=feed,
+        )
+        self.error = None
+        if not ledger.decided:
+            self.restored.set()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(journal.run())
+                tasks.create_task(self._segmenter.run())
+        finally:
+            if feed is not None:
+                await feed.close()
+
+    def _forget_other_ladder(self, journal: ChannelJournal) -> None:
+        """A ladder decided for other settings does not hold; numbers go on all the same."""
+        decided = journal.ledger.state.decided
+        if decided and decided.get("settings") != self._ladder_settings():
+            self._log.warning("the ladder's settings have changed: it is decided anew")
+            journal.ledger.decide({})
+
+    def _ladder_settings(self) -> str:
+        """A mark of everything the ladder was decided from, apart from the source."""
+        text = f"{self.settings.ladder.model_dump_json()} {self.settings.segment_duration_s}"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    # As the sink of its segmenter.
+
+    def open(self, decided: Decided) -> None:
+        if self._stage is not None:  # another source on the same timeline
+            return
+        journal = self._journal
+        assert journal is not None, "a channel has its journal before its segmenter"
+        journal.ledger.decide({**decided.to_dict(), "settings": self._ladder_settings()})
+        renditions = decided.renditions()
+        names = [rendition.name for rendition in renditions]
+        restored = journal.restore(names, 2 * self.settings.window.window_segments)
+        window = Window(
+            renditions,
+            decided.ladder.segment_duration_s,
+            self.settings.window,
+            next_msn=restored.next_msn,
+            discontinuity_sequence=restored.discontinuity_sequence,
+            kept=restored.kept,
+        )
+        for segments in restored.sets:
+            window.publish(segments)
+        if restored.sets:
+            self._log.info("window restored", segments=len(restored.sets), msn=window.next_msn - 1)
+        elif restored.kept:
+            self._log.warning(
+                "the newest segments were lost; older ones can still be downloaded, not listed",
+                segments=len(restored.kept),
+                next_msn=window.next_msn,
+            )
+        log = FileSessionLog(self._folder)
+        self._stage = self._directory.add(
+            self.name,
+            window,
+            sessions=self.settings.sessions,
+            adaptation=self.settings.adaptation,
+            memory=StageMemory(journal, log, log.load()),
+        )
+        self.restored.set()
+
+    def publish(self, segments: SegmentSet) -> None:
+        assert self._stage is not None, "a channel is opened before it publishes"
+        self._stage.publish(segments)
+
+
+def check_writable(state_dir: Path) -> None:
+    """Raises ConfigError where channels could not keep their state."""
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+        probe = state_dir / ".writable"
+        probe.write_bytes(b"")
+        with suppress(FileNotFoundError):
+            probe.unlink()
+    except OSError as error:
+        raise ConfigError(f"state_dir: {state_dir} cannot be written: {error.strerror}") from error

@@ -1,0 +1,108 @@
+"""The origin's configuration file: what is served, where, and what must agree within it."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from segmenter.settings import Name, RtmpSource, SegmentSettings, SrtSource, UdpSource
+from surgecast.config import Settings
+from surgecast.delivery.settings import (
+    AdaptationSettings,
+    ApiSettings,
+    DeliverySettings,
+    SessionSettings,
+)
+from surgecast.media.window import WindowSettings
+
+
+class LogSettings(Settings):
+    """How the process logs, to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="the least that is logged"
+    )
+    form: Literal["text", "json"] = Field(default="text", description="`json` is one object a line")
+
+
+class ChannelSettings(SegmentSettings):
+    """One channel: how it is segmented, and how it is shown."""
+
+    window: WindowSettings = WindowSettings()
+    adaptation: AdaptationSettings = AdaptationSettings()
+    sessions: SessionSettings = SessionSettings()
+
+    @model_validator(mode="after")
+    def _adaptation_fits_the_ladder(self) -> Self:
+        rungs = self.ladder.rungs
+        if isinstance(rungs, list):
+            names = tuple(rung.name for rung in rungs)
+            if unknown := self.adaptation.unknown_rungs(names):
+                raise ValueError(
+                    f"adaptation names the rung {unknown[0]}; the ladder has {', '.join(names)}"
+                )
+        if self.adaptation.switch_signal == "none" and self.ladder.kind != "iso_resolution":
+            raise ValueError(
+                "switch_signal: none needs ladder.kind: iso_resolution; "
+                "a change of resolution must be marked by a discontinuity"
+            )
+        return self
+
+    def same_media(self, other: "ChannelSettings") -> bool:
+        """Whether a change from one to the other leaves rungs, window and viewers as they are."""
+        changing = {"source", "slate"}
+        return self.model_dump(exclude=changing) == other.model_dump(exclude=changing)
+
+
+class OriginSettings(Settings):
+    """Everything an origin reads from its YAML file."""
+
+    http: DeliverySettings = DeliverySettings()
+    api: ApiSettings = ApiSettings()
+    log: LogSettings = LogSettings()
+    ffmpeg: str = Field(default="auto", description="path of FFmpeg, or auto")
+    state_dir: Path = Field(
+        default=Path("state"), description="folder in which channels survive a restart"
+    )
+    channels: dict[Name, ChannelSettings] = Field(default_factory=dict, max_length=200)
+
+    @model_validator(mode="after")
+    def _sources_do_not_collide(self) -> Self:
+        owners: dict[tuple[object, ...], str] = {}
+        for name, channel in self.channels.items():
+            place = _listening_place(channel)
+            if place is None:
+                continue
+            if place in owners:
+                raise ValueError(
+                    f"channels {owners[place]} and {name} listen on the same "
+                    f"{' '.join(map(str, place))}; give each its own"
+                )
+            owners[place] = name
+        return self
+
+
+def _listening_place(channel: ChannelSettings) -> tuple[object, ...] | None:
+    """What only one channel can have: a port, or on a shared RTMP port an app and key."""
+    source = channel.source
+    if isinstance(source, RtmpSource):
+        return ("rtmp port", source.port, "app", source.app, "and key", _Hidden(source))
+    if isinstance(source, SrtSource | UdpSource):
+        return ("udp port", source.port)
+    return None
+
+
+class _Hidden:
+    """A stream key that can be compared, but not read in a message."""
+
+    def __init__(self, source: RtmpSource) -> None:
+        self._key = source.key.get_secret_value()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Hidden) and other._key == self._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __str__(self) -> str:
+        return "(not shown)"

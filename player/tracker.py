@@ -1,0 +1,164 @@
+"""Which segments to fetch and when to look again: playlists in, fetches out. No IO, no clock.
+
+One tracker lives through a whole viewing. Variants share media sequence numbers (RFC 8216
+section 6.2.4), so a switch to another variant keeps the place in the stream.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from urllib.parse import urljoin
+
+from surgecast.hls.model import MediaPlaylist
+
+HOLD_BACK_TARGETS = 3
+"""Start this many target durations from the live edge (RFC 8216 section 6.3.3)."""
+
+
+class AnomalyKind(StrEnum):
+    """What a server must not do, and what the tracker made of it."""
+
+    STALE = "stale playlist"
+    MSN_WENT_BACK = "media sequence went back"
+    SEGMENTS_MISSED = "segments missed"
+    URI_CHANGED = "segment URI changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    kind: AnomalyKind
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """One segment to download."""
+
+    msn: int
+    url: str
+    duration_s: float
+    program_date_time: datetime | None = None
+    discontinuity: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What one look at the playlist led to."""
+
+    queued: int
+    reload_at: float
+    anomalies: tuple[Anomaly, ...] = ()
+
+
+class Tracker:
+    """The place in one stream. `fetches` is what is to be downloaded, oldest first."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.fetches: deque[Fetch] = deque()
+        self.ended = False
+        self._wanted_msn: int | None = None
+        self._seen: MediaPlaylist | None = None
+
+    def switch(self, url: str) -> None:
+        """Go on with another variant; what was queued from this one is given up."""
+        if url == self.url:
+            return
+        self.url = url
+        self.ended = False
+        self._seen = None
+        if self.fetches:
+            self._wanted_msn = self.fetches[0].msn
+            self.fetches.clear()
+
+    def update(self, playlist: MediaPlaylist, loaded_at: float) -> Update:
+        """Take a playlist that began to load at `loaded_at` (monotonic seconds).
+
+        The next load is due one target duration after that when the playlist had changed, half
+        of one when it had not (RFC 8216 section 6.3.4).
+        """
+        anomalies = self._compare(playlist)
+        changed = self._seen is None or playlist != self._seen
+        queued = 0
+        if not any(anomaly.kind is AnomalyKind.STALE for anomaly in anomalies):
+            self._seen = playlist
+            self.ended = playlist.ended
+            anomalies += self._place(playlist)
+            queued = self._queue(playlist)
+        wait_s = playlist.target_duration_s * (1.0 if changed else 0.5)
+        return Update(queued, loaded_at + wait_s, tuple(anomalies))
+
+    def take(self) -> Fetch | None:
+        """The next segment to download, or None while there is none."""
+        return self.fetches.popleft() if self.fetches else None
+
+    def _compare(self, playlist: MediaPlaylist) -> list[Anomaly]:
+        """What is wrong with `playlist` after the one seen before."""
+        old = self._seen
+        if old is None:
+            return []
+        first = max(old.media_sequence, playlist.media_sequence)
+        common = range(first, min(old.next_msn, playlist.next_msn))
+        changed = [msn for msn in common if _uri(old, msn) != _uri(playlist, msn)]
+        if playlist.next_msn < old.next_msn:
+            detail = f"the last segment went from {old.next_msn - 1} to {playlist.next_msn - 1}"
+            if common and not changed:
+                return [Anomaly(AnomalyKind.STALE, detail)]
+            self._restart()
+            return [Anomaly(AnomalyKind.MSN_WENT_BACK, detail)]
+        return [
+            Anomaly(
+                AnomalyKind.URI_CHANGED,
+                f"segment {msn} was {_uri(old, msn)}, is {_uri(playlist, msn)}",
+            )
+            for msn in changed
+        ]
+
+    def _restart(self) -> None:
+        """The numbers mean something else now: join again at the live edge."""
+        self._wanted_msn = None
+        self.fetches.clear()
+
+    def _place(self, playlist: MediaPlaylist) -> list[Anomaly]:
+        """Decide the next segment wanted, skipping what the window has lost."""
+        wanted = self._wanted_msn
+        if wanted is None:
+            self._wanted_msn = start_msn(playlist)
+            return []
+        if wanted >= playlist.media_sequence:
+            return []
+        self._wanted_msn = playlist.media_sequence
+        detail = f"{wanted} to {playlist.media_sequence - 1} left the window"
+        return [Anomaly(AnomalyKind.SEGMENTS_MISSED, detail)]
+
+    def _queue(self, playlist: MediaPlaylist) -> int:
+        assert self._wanted_msn is not None
+        queued = 0
+        for msn in range(self._wanted_msn, playlist.next_msn):
+            segment = playlist.segments[msn - playlist.media_sequence]
+            self._wanted_msn = msn + 1
+            if segment.gap:
+                continue
+            url = urljoin(self.url, segment.uri)
+            moment = segment.program_date_time
+            self.fetches.append(Fetch(msn, url, segment.duration_s, moment, segment.discontinuity))
+            queued += 1
+        return queued
+
+
+def _uri(playlist: MediaPlaylist, msn: int) -> str:
+    return playlist.segments[msn - playlist.media_sequence].uri
+
+
+def start_msn(playlist: MediaPlaylist) -> int:
+    """Where a viewer joins: the latest segment that starts at least 3 target durations before
+    the end of a live playlist, the first segment of an ended one."""
+    if playlist.ended:
+        return playlist.media_sequence
+    behind_s = 0.0
+    for msn in range(playlist.next_msn - 1, playlist.media_sequence - 1, -1):
+        behind_s += playlist.segments[msn - playlist.media_sequence].duration_s
+        if behind_s >= HOLD_BACK_TARGETS * playlist.target_duration_s:
+            return msn
+    return playlist.media_sequence
