@@ -1,0 +1,147 @@
+"""Both lanes answer the same, however a request arrives."""
+
+import asyncio
+import itertools
+import re
+from collections.abc import Iterable
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from surgecast.clock import ManualClock
+from surgecast.delivery.app import build_app
+from surgecast.delivery.fastlane import FastRunner
+from surgecast.delivery.settings import DeliverySettings
+from surgecast.metrics import Metrics
+from tests.support.shows import staged
+
+PATHS = (
+    "/live/demo/720p/media.m3u8",
+    "/live/demo/index.m3u8",
+    "/live/demo/360p/e0-7.ts",
+    "/live/demo/360p/e0-99.ts",
+    "/live/demo/360p/media.m3u8?CMCD=bl%3D400",
+    "/live/demo/s/known/media.m3u8",
+    "/healthz",
+    "/live/demo/../demo/index.m3u8",
+)
+FIELDS = (
+    "Accept-Encoding: gzip, deflate",
+    "Accept-Encoding: gzip;q=0",
+    "accept-encoding: *",
+    "Range: bytes=1-5",
+    "If-None-Match: *",
+    "Connection: keep-alive",
+    "Connection: close",
+    "Content-Length: 0",
+    "X-Any: \x01",
+    "X Bad: 1",
+    "no colon",
+    "User-Agent: t\xe9st",
+    "Origin: http://a.example",
+    "CMCD-Request: bl=400,mtp=1200",
+)
+METHODS = ("GET", "GET", "GET", "HEAD", "OPTIONS", "POST", "get")
+
+requests = st.builds(
+    lambda method, path, fields, host, version: (
+        f"{method} {path} HTTP/{version}\r\n{host}"
+        + "".join(f"{field}\r\n" for field in fields)
+        + "\r\n"
+    ).encode("latin-1"),
+    st.sampled_from(METHODS),
+    st.sampled_from(PATHS),
+    st.lists(st.sampled_from(FIELDS), max_size=3),
+    st.sampled_from(("Host: a\r\n", "Host: a\r\n", "")),
+    st.sampled_from(("1.1", "1.1", "1.1", "1.0", "2.0")),
+)
+
+
+class Wire(asyncio.Transport):
+    """A connection in memory: what is written is kept, nothing is lost when it ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent = b""
+        self.closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.sent += b"" if self.closed else bytes(data)
+
+    def writelines(self, pieces: Iterable[bytes | bytearray | memoryview]) -> None:
+        self.write(b"".join(pieces))
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
+
+async def settle() -> None:
+    for _ in range(12):
+        await asyncio.sleep(0)
+
+
+async def conversation(pieces: list[bytes], fast: bool) -> tuple[bytes, bool, int]:
+    """What one connection that sends these pieces gets, if it was closed, and the fast answers."""
+    directory, stage = staged(ManualClock())
+    stage.create_session("known")
+    settings = DeliverySettings(fast_lane=fast)
+    runner = FastRunner(build_app(directory, Metrics()), directory.routes, settings)
+    await runner.setup()
+    assert runner.fast_server is not None
+    handler = runner.fast_server()
+    wire = Wire()
+    handler.connection_made(wire)
+    await settle()
+    for piece in pieces:
+        if not wire.closed:
+            handler.data_received(piece)
+        await settle()
+    closed = wire.closed
+    handler.connection_lost(None)
+    await settle()
+    await runner.cleanup()
+    return wire.sent, closed, runner.fast_server.fast_answers
+
+
+def normal(answer: bytes) -> list[bytes]:
+    """Without the time, and with header lines in one order: only their sequence may differ."""
+    answer = re.sub(rb"Date: [^\r]*\r\n", b"", answer)
+    answer = re.sub(rb"(?i)etag: ", b"ETag: ", answer)
+    return sorted(answer.replace(b"HTTP/1.1", b"\r\nHTTP/1.1").split(b"\r\n"))
+
+
+def same(pieces: list[bytes]) -> int:
+    """Assert that both lanes say the same; how many answers were fast."""
+    fast, fast_closed, fast_answers = asyncio.run(conversation(pieces, fast=True))
+    full, full_closed, _ = asyncio.run(conversation(pieces, fast=False))
+    assert normal(fast) == normal(full) and fast_closed == full_closed
+    return fast_answers
+
+
+@given(st.lists(requests, min_size=1, max_size=4), st.data())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_split_anywhere(sent: list[bytes], data: st.DataObject) -> None:
+    stream = b"".join(sent)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=4)))
+    bounds = [0, *cuts, len(stream)]
+    same([stream[a:b] for a, b in itertools.pairwise(bounds) if a < b])
+
+
+@given(st.lists(requests, min_size=1, max_size=4))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_one_request_at_a_time(sent: list[bytes]) -> None:
+    same(sent)
+
+
+def test_the_fast_lane_is_used_and_left() -> None:
+    plain = b"GET /live/demo/720p/media.m3u8 HTTP/1.1\r\nHost: a\r\n\r\n"
+    ranged = b"GET /live/demo/360p/e0-7.ts HTTP/1.1\r\nHost: a\r\nRange: bytes=0-1\r\n\r\n"
+    assert same([plain, ranged, plain]) == 2
+    post = b"POST /live/demo/720p/media.m3u8 HTTP/1.1\r\nHost: a\r\nContent-Length: 59\r\n\r\n"
+    assert same([post, plain, plain]) == 0

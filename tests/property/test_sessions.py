@@ -1,0 +1,68 @@
+"""A viewer of a session sees the rules kept and wishes obeyed, whatever happens around it."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from surgecast.delivery.sessions import Record, SessionTable
+from surgecast.delivery.settings import AdaptationSettings, SessionSettings
+from tests.property.test_window import Viewer
+from tests.support.shows import RUNGS, segment_set, window
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("publish"), st.booleans()),
+        st.tuples(st.just("ask"), st.sampled_from(RUNGS)),
+        st.tuples(st.just("cap"), st.integers(0, 2)),
+        st.just(("reload", None)),
+        st.just(("restart", None)),
+        st.just(("killed", None)),
+    ),
+    max_size=60,
+)
+
+
+def table_of(shown: object, records: list[Record]) -> SessionTable:
+    table = SessionTable(shown, SessionSettings(), AdaptationSettings())  # type: ignore[arg-type]
+    table.restore(records, 0.0)
+    return table
+
+
+@given(steps)
+def test_rules_hold_and_wishes_are_obeyed(happens: list[tuple[str, object]]) -> None:
+    shown = window(next_msn=5, discontinuity_sequence=2)
+    for msn in range(5, 11):
+        shown.publish(segment_set(msn))
+    table = table_of(shown, [])
+    records: list[Record] = [table.create("a", 0.0)]
+    viewer, wished, cap = Viewer(), None, 0
+    for what, value in happens:
+        if what == "ask":
+            wished = str(value)
+            table.set_rung("a", wished)
+        elif what == "cap":
+            cap = int(str(value))
+            table.set_cap(cap)
+        elif what == "publish":
+            coming = segment_set(shown.next_msn, discontinuity=bool(value))
+            records += table.fix(coming)
+            shown.publish(coming)
+            table.forget_renderings()
+            if wished is not None:
+                expected = RUNGS[max(cap, RUNGS.index(wished))]
+                assert table.get("a").rung == expected  # type: ignore[union-attr]
+                wished = None
+        elif what == "killed":
+            # Decided and remembered, but killed before the set was listed.
+            table = table_of(shown, [*records, *table.fix(segment_set(shown.next_msn))])
+            wished, cap = None, 0
+        elif what == "restart":
+            records = table_of(shown, records).records()
+            table = table_of(shown, records)
+            wished, cap = None, 0
+        else:
+            text = table.playlist("a", 0.0)
+            assert text is not None
+            viewer.see(text.body.decode())
+    text = table.playlist("a", 0.0)
+    assert text is not None
+    viewer.see(text.body.decode())

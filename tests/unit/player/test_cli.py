@@ -1,0 +1,109 @@
+"""`surgecast play`: exit status, one clear line for errors, JSON for machines."""
+
+import argparse
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from player import check, cli
+from player.report import Report
+from player.session import OnUpdate
+from surgecast.clock import RealClock
+from tests.support.stream_server import LiveStream, serve
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """A live stream in a thread of its own: the command runs an event loop itself."""
+    ready, done, found = threading.Event(), threading.Event(), []
+
+    async def serving() -> None:
+        async with serve(LiveStream(RealClock())) as base:
+            found.append(base)
+            ready.set()
+            await asyncio.to_thread(done.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=(serving(),))
+    thread.start()
+    ready.wait(5)
+    yield found[0]
+    done.set()
+    thread.join()
+
+
+def arguments(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    cli.configure(parser)
+    return parser.parse_args(words)
+
+
+def test_plays_and_says_so(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(arguments(url + "index.m3u8", "--seconds", "0.3", "--json")) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["played"] is True and report["stalls"] == 0 and report["segments"] >= 1
+
+
+def test_a_table_for_people(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(arguments(url + "index.m3u8", "--seconds", "0.3")) == 0
+    assert "live latency" in capsys.readouterr().out
+
+
+def test_a_404_is_one_line_and_status_1(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(arguments(url + "nothing.m3u8")) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and lines[0].endswith("nothing.m3u8: the server answers HTTP 404")
+
+
+def test_an_unreachable_server(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    assert cli.run(arguments(f"http://127.0.0.1:{port}/index.m3u8")) == 1
+    assert "cannot connect" in capsys.readouterr().err
+
+
+def test_what_is_no_url(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(arguments("index.m3u8")) == 1
+    assert "expected an http or https URL" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "soon", "inf", "nan"])
+def test_seconds_must_be_a_time(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        arguments("http://o/", "--seconds", seconds)
+    assert "expected a number of seconds" in capsys.readouterr().err
+
+
+def test_check_has_its_command_too(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    check.configure(parser)
+    args = parser.parse_args([url + "index.m3u8", "--seconds", "0.2", "--json"])
+    assert check.run(args) == 0
+    assert json.loads(capsys.readouterr().out)["violations"] == 0
+
+
+def test_ctrl_c_shows_what_there_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def interrupted(url: str, *_: object, on_update: OnUpdate, **__: object) -> Report:
+        on_update(Report(url, 3.0, startup_s=0.5))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "play", interrupted)
+    assert cli.run(arguments("http://o/", "--json")) == 0
+    assert json.loads(capsys.readouterr().out)["elapsed_s"] == 3.0
+
+
+def test_a_stream_that_broke_is_status_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def broke(url: str, *_: object, **__: object) -> Report:
+        return Report(url, 3.0, startup_s=0.5, error="no playlist for 20 s")
+
+    monkeypatch.setattr(cli, "play", broke)
+    assert cli.run(arguments("http://o/")) == 1
+    assert capsys.readouterr().err == "surgecast play: http://o/: no playlist for 20 s\n"

@@ -1,0 +1,89 @@
+"""FFmpeg's commands, to the letter: a flag that goes missing shows here before it shows on air.
+
+The golden files are rewritten by `SURGECAST_GOLDEN=1 pytest tests/unit/segmenter/test_command.py`.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from segmenter.command import (
+    FONT,
+    encoder_command,
+    probe_input,
+    slate_command,
+    source_input,
+)
+from segmenter.ladder import Ladder, decide
+from segmenter.settings import LadderSettings, Source
+from segmenter.source_info import SourceInfo
+
+GOLDEN = Path(__file__).parent / "golden"
+INFO = SourceInfo("h264", 1280, 720, None, None, False, None, "aac", 48_000)
+
+
+def source(**values: Any) -> Source:
+    return TypeAdapter(Source).validate_python(values)
+
+
+def ladder(**settings: Any) -> Ladder:
+    return decide(LadderSettings(**{"rungs": "default", **settings}), INFO, 2.0)
+
+
+def compare(name: str, argv: list[str]) -> None:
+    text = "\n".join(argv).replace(str(FONT.parent), "ASSETS") + "\n"
+    file = GOLDEN / f"{name}.txt"
+    if os.environ.get("SURGECAST_GOLDEN"):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    assert text == file.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "has_sound", "form"),
+    [
+        ("test", {"kind": "test"}, True, ""),
+        ("file", {"kind": "file", "path": "clips/a b.mp4"}, True, ""),
+        ("file-silent", {"kind": "file", "path": "-x.mp4"}, False, ""),
+        ("rtmp", {"kind": "rtmp", "key": "k"}, True, "flv"),
+        ("srt-silent", {"kind": "srt", "port": 9000}, False, "mpegts"),
+        ("hls", {"kind": "hls", "url": "https://example.org/live.m3u8"}, True, ""),
+    ],
+)
+def test_encoder(name: str, values: dict[str, Any], has_sound: bool, form: str) -> None:
+    opened = source_input(source(**values), form=form, has_sound=has_sound)
+    compare(f"encoder-{name}", encoder_command("ffmpeg", opened, ladder(), [3, 4, 5]))
+
+
+def test_iso_resolution_encoder() -> None:
+    opened = source_input(source(kind="test"))
+    argv = encoder_command("ffmpeg", opened, ladder(kind="iso_resolution"), [3, 4, 5])
+    compare("encoder-iso", argv)
+
+
+def test_slate() -> None:
+    text = "Back soon: 100% sure, we're [almost] there; \\o/"
+    compare("slate", slate_command("ffmpeg", ladder(), [3, 4, 5], text=text, image=None))
+    image = Path("art/card.png")
+    compare("slate-image", slate_command("ffmpeg", ladder(), [3, 4, 5], text="x", image=image))
+
+
+def test_a_file_name_cannot_be_taken_for_an_option_or_a_protocol() -> None:
+    args = source_input(source(kind="file", path="-y")).args
+    assert args[-2:] == ("-i", "file:-y")
+    args = probe_input(source(kind="file", path="http://elsewhere/x"))
+    assert args == ("-i", "file:http:/elsewhere/x")
+
+
+def test_every_rung_has_a_pipe_of_its_own() -> None:
+    with pytest.raises(AssertionError, match="one pipe"):
+        encoder_command("ffmpeg", source_input(source(kind="test")), ladder(), [3])
+
+
+def test_the_sound_is_encoded_once() -> None:
+    argv = encoder_command("ffmpeg", source_input(source(kind="test")), ladder(), [3, 4, 5])
+    assert argv.count("[sound]") == 1
+    assert argv.count("-c:a") == 1

@@ -1,0 +1,182 @@
+import pytest
+
+from surgecast.delivery.sessions import SessionsFull, SessionTable
+from surgecast.delivery.settings import AdaptationSettings, SessionSettings
+from surgecast.media.window import Window
+from tests.support.shows import segment_set, window
+
+
+class Viewing:
+    """A window and its sessions, stepped by hand."""
+
+    def __init__(self, **adaptation: object) -> None:
+        self.window: Window = window()
+        self.table = SessionTable(
+            self.window,
+            SessionSettings(sessions_max=3),
+            AdaptationSettings.model_validate(adaptation),
+        )
+        for _ in range(6):
+            self.publish()
+
+    def publish(self, discontinuity: bool = False) -> None:
+        coming = segment_set(self.window.next_msn, discontinuity=discontinuity)
+        self.table.fix(coming)
+        self.window.publish(coming)
+        self.table.forget_renderings()
+
+    def lines(self, session: str = "a", now: float = 0.0) -> list[str]:
+        text = self.table.playlist(session, now)
+        assert text is not None
+        return text.body.decode().splitlines()
+
+    def rungs(self, session: str = "a") -> list[str]:
+        return [line.split("/")[2] for line in self.lines(session) if line.endswith(".ts")]
+
+    def sequence(self) -> int:
+        name = "#EXT-X-DISCONTINUITY-SEQUENCE:"
+        return next(int(line[len(name) :]) for line in self.lines() if line.startswith(name))
+
+    def tags(self) -> int:
+        return self.lines().count("#EXT-X-DISCONTINUITY")
+
+
+def test_a_switch_starts_at_the_first_set_nobody_has_seen() -> None:
+    viewing = Viewing()
+    viewing.table.create("a", 0.0)
+    before = viewing.lines()
+    viewing.table.set_rung("a", "360p")
+    assert viewing.lines() == before
+    viewing.publish()
+    assert viewing.rungs() == ["720p"] * 5 + ["360p"] and viewing.tags() == 1
+
+
+def test_a_later_wish_replaces_an_earlier_one() -> None:
+    viewing = Viewing()
+    viewing.table.create("a", 0.0)
+    viewing.table.set_rung("a", "360p")
+    viewing.table.set_rung("a", "720p")
+    viewing.publish()
+    assert viewing.tags() == 0
+
+
+def test_the_tag_is_counted_when_it_leaves() -> None:
+    viewing = Viewing()
+    viewing.table.create("a", 0.0)
+    viewing.table.set_rung("a", "360p")
+    seen = []
+    for _ in range(8):
+        viewing.publish()
+        seen.append((viewing.tags(), viewing.sequence()))
+    assert seen == [(1, 0)] * 6 + [(0, 1)] * 2
+
+
+def test_a_channel_discontinuity_and_a_switch_share_one_tag() -> None:
+    viewing = Viewing()
+    viewing.table.create("a", 0.0)
+    viewing.table.set_rung("a", "360p")
+    viewing.publish(discontinuity=True)
+    assert viewing.tags() == 1
+    for _ in range(6):
+        viewing.publish()
+    assert viewing.sequence() == 1
+
+
+def test_equal_playlists_are_rendered_once() -> None:
+    viewing = Viewing()
+    viewing.table.create("a", 0.0)
+    viewing.publish()
+    viewing.table.create("b", 0.0)
+    assert viewing.table.playlist("a", 0.0) is viewing.table.playlist("b", 0.0)
+
+
+def test_no_signal_means_no_tag() -> None:
+    viewing = Viewing(switch_signal="none")
+    viewing.table.create("a", 0.0)
+    viewing.table.set_rung("a", "360p")
+    viewing.publish()
+    assert viewing.rungs()[-1] == "360p" and viewing.tags() == 0
+
+
+def test_a_cap_lowers_at_once_and_raises_no_sooner_than_spacing() -> None:
+    viewing = Viewing()
+    viewing.table.create("a", 0.0)
+    viewing.table.set_cap(2)
+    viewing.publish()
+    viewing.table.set_cap(0)
+    viewing.publish()
+    viewing.publish()
+    assert viewing.rungs()[-3:] == ["360p"] * 3
+    viewing.publish()
+    assert viewing.rungs()[-1] == "720p"
+
+
+def test_a_wish_does_not_wait() -> None:
+    viewing = Viewing()
+    viewing.table.create("a", 0.0)
+    for rung in ("360p", "720p", "480p"):
+        viewing.table.set_rung("a", rung)
+        viewing.publish()
+    assert viewing.rungs()[-3:] == ["360p", "720p", "480p"]
+
+
+def test_a_wish_above_the_cap_waits_for_the_cap() -> None:
+    viewing = Viewing(start_rung="360p")
+    viewing.table.create("a", 0.0)
+    viewing.table.set_cap(1)
+    viewing.table.set_rung("a", "720p")
+    viewing.publish()
+    assert viewing.rungs()[-1] == "480p"
+    viewing.table.set_cap(0)
+    for _ in range(3):
+        viewing.publish()
+    assert viewing.rungs()[-1] == "720p"
+
+
+def test_unknown_names_are_refused() -> None:
+    viewing = Viewing()
+    viewing.table.create("a", 0.0)
+    with pytest.raises(ValueError, match="ladder has 720p, 480p, 360p"):
+        viewing.table.set_rung("a", "4k")
+    with pytest.raises(KeyError):
+        viewing.table.set_rung("b", "360p")
+    assert viewing.table.playlist("b", 0.0) is None
+
+
+def test_the_silent_are_forgotten_and_the_unused_sooner() -> None:
+    viewing = Viewing()
+    for name in ("a", "b", "c"):
+        viewing.table.create(name, 0.0)
+    with pytest.raises(SessionsFull):
+        viewing.table.create("d", 1.0)
+    viewing.lines("a", 10.0)
+    assert viewing.table.viewers == 1
+    assert viewing.table.expire(20.0) == ["b", "c"]
+    assert viewing.table.expire(70.0) == ["a"] and len(viewing.table) == 0
+
+
+@pytest.mark.parametrize("later", range(9))
+def test_sessions_come_back_as_they_were(later: int) -> None:
+    viewing = Viewing()
+    viewing.table.create("a", 0.0)
+    for rung in ("360p", "480p"):
+        viewing.table.set_rung("a", rung)
+        viewing.publish()
+    for _ in range(later):
+        viewing.publish()
+    again = SessionTable(viewing.window, SessionSettings(), AdaptationSettings())
+    again.restore(viewing.table.records(), 0.0)
+    text = again.playlist("a", 0.0)
+    assert text is not None and text.body.decode().splitlines() == viewing.lines()
+
+
+def test_a_switch_that_was_never_listed_is_made_anew() -> None:
+    viewing = Viewing()
+    created = viewing.table.create("a", 0.0)
+    viewing.table.set_rung("a", "360p")
+    switches = viewing.table.fix(segment_set(6))
+    again = SessionTable(viewing.window, SessionSettings(), AdaptationSettings())
+    again.restore([created, *switches], 0.0)
+    viewing.table = again
+    viewing.publish(discontinuity=True)
+    assert viewing.rungs()[-1] == "360p" and viewing.tags() == 1

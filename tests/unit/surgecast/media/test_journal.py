@@ -1,0 +1,137 @@
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from surgecast.errors import ConfigError, LocalError
+from surgecast.media.journal import ChannelJournal, Ledger
+from tests.support.shows import RUNGS, segment_set
+
+
+@asynccontextmanager
+async def written(folder: Path, count: int = 6, tagged: int = 2) -> AsyncIterator[ChannelJournal]:
+    """A journal that was given `count` sets, all on disk."""
+    journal = ChannelJournal(folder)
+    writer = asyncio.create_task(journal.run())
+    number = 0
+    for msn in range(count):
+        segments = segment_set(msn, discontinuity=msn == tagged)
+        number += segments.discontinuity
+        journal.advance(segments, number)
+        journal.mirror(segments, number, ())
+        await journal.flush()
+    yield journal
+    writer.cancel()
+    with suppress(asyncio.CancelledError):
+        await writer
+
+
+async def test_what_was_written_comes_back(tmp_path: Path) -> None:
+    async with written(tmp_path):
+        pass
+    restored = ChannelJournal(tmp_path).restore(RUNGS, 10)
+    assert restored.sets == tuple(segment_set(m, discontinuity=m == 2) for m in range(6))
+    assert (restored.next_msn, restored.discontinuity_sequence) == (0, 0)
+
+
+async def test_the_oldest_set_tells_the_discontinuities_before_it(tmp_path: Path) -> None:
+    async with written(tmp_path):
+        pass
+    assert ChannelJournal(tmp_path).restore(RUNGS, 3).discontinuity_sequence == 1
+    assert sorted(path.name for path in (tmp_path / "segments").iterdir()) == [
+        "3.set",
+        "4.set",
+        "5.set",
+    ]
+
+
+async def test_a_damaged_set_ends_what_is_restored(tmp_path: Path) -> None:
+    async with written(tmp_path):
+        pass
+    path = tmp_path / "segments" / "3.set"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    restored = ChannelJournal(tmp_path).restore(RUNGS, 10)
+    assert [segments.msn for segments in restored.sets] == [4, 5]
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}\n", b"[]\n", b"\xff\xfe", b'{"version": 1}\n'])
+async def test_nonsense_in_the_newest_set_lists_nothing(tmp_path: Path, damage: bytes) -> None:
+    async with written(tmp_path):
+        pass
+    (tmp_path / "segments" / "5.set").write_bytes(damage)
+    restored = ChannelJournal(tmp_path).restore(RUNGS, 10)
+    assert restored.sets == () and restored.next_msn == 6 and restored.discontinuity_sequence == 1
+    assert [segments.msn for segments in restored.kept] == [0, 1, 2, 3, 4]
+
+
+async def test_another_ladder_restores_nothing(tmp_path: Path) -> None:
+    async with written(tmp_path):
+        pass
+    assert ChannelJournal(tmp_path).restore(("720p",), 10).next_msn == 6
+
+
+@pytest.mark.parametrize(("lost", "kept"), [(1, range(6)), (2, range(6)), (3, ())])
+async def test_sets_listed_but_not_mirrored_leave_a_hole(
+    tmp_path: Path, lost: int, kept: Sequence[int]
+) -> None:
+    async with written(tmp_path) as journal:
+        for msn in range(6, 6 + lost):
+            journal.advance(segment_set(msn), 1)
+    restored = ChannelJournal(tmp_path).restore(RUNGS, 10)
+    assert restored.sets == (), "a playlist cannot have a hole"
+    assert restored.next_msn == 6 + lost, "no number is ever used twice"
+    assert restored.discontinuity_sequence == 1
+    assert [segments.msn for segments in restored.kept] == list(kept)
+    assert len(list((tmp_path / "segments").iterdir())) == len(kept)
+
+
+async def test_a_slow_disk_never_blocks(tmp_path: Path) -> None:
+    journal = ChannelJournal(tmp_path)
+    for msn in range(20):
+        journal.mirror(segment_set(msn), 0, ())
+    assert journal.left_out == 12
+
+
+async def test_sets_that_are_gone_are_removed(tmp_path: Path) -> None:
+    async with written(tmp_path) as journal:
+        journal.mirror(segment_set(6), 1, [segment_set(0), segment_set(1)])
+        await journal.flush()
+        names = {path.name for path in (tmp_path / "segments").iterdir()}
+    assert names == {f"{msn}.set" for msn in range(2, 7)}
+
+
+def test_a_ledger_never_goes_back(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.advance(segment_set(7), 2)
+    again = Ledger(tmp_path)
+    assert (again.state.next_msn, again.state.discontinuity_number) == (8, 2)
+    assert again.state.end_utc == 1e9 + 16
+    with pytest.raises(LocalError, match="used before"):
+        again.advance(segment_set(7), 2)
+
+
+def test_a_decision_is_kept(tmp_path: Path) -> None:
+    Ledger(tmp_path).decide({"ladder": ["720p"]})
+    ledger = Ledger(tmp_path)
+    ledger.advance(segment_set(0), 0)
+    assert Ledger(tmp_path).state.decided == {"ladder": ["720p"]}
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{}", "[]", '{"version": 9}', '{"version": 1, "next_msn": -1}']
+)
+def test_a_damaged_ledger_is_an_error_that_says_what_to_do(tmp_path: Path, content: str) -> None:
+    (tmp_path / "ledger.json").write_text(content)
+    with pytest.raises(ConfigError, match="numbers could repeat"):
+        Ledger(tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be made"):
+        Ledger(tmp_path / "file" / "state")
