@@ -15,9 +15,10 @@ from surgecast.clock import Clock
 from surgecast.delivery.channels import Directory, Stage
 from surgecast.delivery.channels import Memory as StageMemory
 from surgecast.delivery.session_log import FileSessionLog
-from surgecast.errors import ConfigError, SurgecastError, first_of
+from surgecast.errors import ConfigError, LocalError, SurgecastError, first_of
 from surgecast.log import Log
 from surgecast.media.journal import ChannelJournal
+from surgecast.media.part import PartSet
 from surgecast.media.segment import SegmentSet
 from surgecast.media.window import Window
 from surgecast.supervise import Backoff
@@ -224,6 +225,9 @@ class Channel:
     def publish(self, segments: SegmentSet) -> None:
         assert self._stage is not None, "a channel is opened before it publishes"
         self._stage.publish(segments)
+
+    def publish_part(self, parts: PartSet) -> None:
+        raise LocalError(f"channel {self.name} has no low-latency window to put {parts.msn} in")
 
 
 def check_writable(state_dir: Path) -> None:

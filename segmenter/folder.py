@@ -16,6 +16,7 @@ from segmenter.ladder import Decided
 from segmenter.timeline import Memory
 from surgecast.errors import LocalError
 from surgecast.log import Log
+from surgecast.media.part import PartSet
 from surgecast.media.segment import SegmentSet
 from surgecast.media.window import Window, WindowSettings
 
@@ -62,6 +63,10 @@ class FolderSink:
                 f"{_QUEUE_MAX} segments wait to be written"
             )
         self._window.publish(segments)
+
+    def publish_part(self, parts: PartSet) -> None:
+        """Parts are for viewers who wait on them: only an origin has any."""
+        raise LocalError("a folder cannot hold low-latency parts")
 
     def _take(self, segments: SegmentSet, gone: Sequence[SegmentSet]) -> None:
         self._queue.put_nowait((segments, gone))  # publish() has seen that there is room

@@ -198,6 +198,19 @@ class SlateSettings(Settings):
     )
 
 
+class LowLatencySettings(Settings):
+    """Low-latency HLS under `ll.m3u8`: the same rungs, muxed a second time, in parts."""
+
+    enabled: bool = Field(default=False, description="whether the channel has `ll.m3u8`")
+    part_duration_s: float = Field(
+        default=0.25,
+        ge=0.1,
+        le=1.0,
+        description="upper bound of a part; the longest run of whole frames within it that "
+        "divides the segment is taken",
+    )
+
+
 class SegmentSettings(Settings):
     """One channel as the segmenter sees it."""
 
@@ -207,3 +220,4 @@ class SegmentSettings(Settings):
         default=2.0, ge=1.0, le=10.0, description="rounded to whole frames"
     )
     slate: SlateSettings = SlateSettings()
+    low_latency: LowLatencySettings = LowLatencySettings()

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from segmenter.ladder import Decided
+from surgecast.media.part import PartSet
 from surgecast.media.segment import SegmentSet
 
 
@@ -18,5 +19,13 @@ class SegmentSink(Protocol):
 
         Raises LocalError where that cannot be done now. Then nothing was listed, and the number
         comes again with a later segment.
+        """
+        ...
+
+    def publish_part(self, parts: PartSet) -> None:
+        """Put a part of every rung on show. Only called where the channel has low latency on.
+
+        Raises LocalError where that cannot be done now; then its parent goes no further, and the
+        next parent starts with a discontinuity under the same number.
         """
         ...
