@@ -1,0 +1,152 @@
+"""What an encoder cut, put on the channel's timeline and handed to the sink; slates in between.
+
+The timeline decides (`segmenter.timeline`); here its decisions meet the clock and the sink.
+"""
+
+import asyncio
+from contextlib import suppress
+
+from segmenter.encoder import CutSet, Encoder
+from segmenter.ladder import Decided
+from segmenter.settings import SlateSettings
+from segmenter.sink import SegmentSink
+from segmenter.slate import Slate
+from segmenter.status import Status
+from segmenter.timeline import Memory, Place, Timeline
+from segmenter.ts import seal
+from surgecast.clock import Clock
+from surgecast.errors import LocalError
+from surgecast.log import Log
+from surgecast.media.segment import SegmentSet
+
+
+class Publisher:
+    """Publishes one channel's segments from the moment its ladder is decided."""
+
+    def __init__(
+        self,
+        sink: SegmentSink,
+        memory: Memory,
+        settings: SlateSettings,
+        *,
+        status: Status,
+        clock: Clock,
+        log: Log,
+    ) -> None:
+        self._sink = sink
+        self._memory = memory
+        self._settings = settings
+        self._status = status
+        self._clock = clock
+        self._log = log
+        self._timeline: Timeline | None = None
+        self._decided: Decided | None = None
+        self._slate: Slate | None = None
+        self._encoder: Encoder | None = None
+        self._changed = asyncio.Event()
+
+    @property
+    def published_any(self) -> bool:
+        return self._timeline is not None and self._timeline.published_any
+
+    @property
+    def shows_slate(self) -> bool:
+        return self._timeline is not None and self._timeline.shows_slate
+
+    def open(self, decided: Decided) -> None:
+        """Open the sink: from here on the channel has a timeline."""
+        ladder = decided.ladder
+        self._decided = decided
+        self._timeline = Timeline(
+            ladder.segment_ticks,
+            self._memory,
+            now=self._clock.now(),
+            slate_after_s=self._settings.after_s,
+            silence_s=self._settings.silence_s,
+        )
+        self._sink.open(decided)
+        self._changed.set()
+        sizes = " ".join(f"{rung.name}={rung.width}x{rung.height}" for rung in ladder.rungs)
+        rate = float(ladder.frame_rate)
+        self._log.info("ladder", rungs=sizes, frame_rate=rate, level=ladder.level)
+
+    def use_slate(self, slate: Slate) -> None:
+        """Show this whenever the source leaves a segment out."""
+        self._slate = slate
+        self._changed.set()
+
+    def watch(self, encoder: Encoder | None) -> None:
+        """The encoder that is on now: while it is heard, a slate can wait a little."""
+        self._encoder = encoder
+        self._changed.set()
+
+    def publish_cut(self, run: int, cut: CutSet) -> None:
+        """Put one set of encoder run `run` on the timeline and on show."""
+        timeline = self._timeline
+        assert timeline is not None, "a channel is opened before anything is published"
+        now, utc = self._clock.now(), self._clock.utc()
+        place = timeline.place(run, cut.start_ticks, now=now, utc=utc)
+        if place is None:
+            self._log.warning("dropped a segment: the source runs far ahead of real time")
+            return
+        shift = place.start_ticks - cut.start_ticks
+        payloads = {
+            rung: seal(segment.packets, shift, place.msn) for rung, segment in cut.segments.items()
+        }
+        if self._publish(place, payloads):
+            self._status.last_error = None
+            if place.discontinuity or place.msn == 0:
+                self._log.info("the source is shown", msn=place.msn, run=run)
+
+    async def show_slates(self) -> None:
+        """Publish a slate whenever the source leaves a segment out; until cancelled."""
+        while True:
+            self._changed.clear()
+            timeline, slate = self._timeline, self._slate
+            if timeline is None or slate is None:
+                await self._changed.wait()
+                continue
+            encoder = self._encoder
+            heard_at = None if encoder is None or encoder.drained else encoder.heard_at
+            wait_s = timeline.slate_due_at(heard_at) - self._clock.now()
+            if wait_s > 0:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait_s):
+                        await self._changed.wait()
+                continue
+            now, utc = self._clock.now(), self._clock.utc()
+            place = timeline.place_slate(now=now, utc=utc, heard_at=heard_at)
+            if self._publish(place, slate.payloads(place)) and place.slate_index == 0:
+                self._log.warning("no source: the slate is shown", msn=place.msn)
+
+    def _publish(self, place: Place, payloads: dict[str, bytes]) -> bool:
+        """Whether the sink took it; what it refuses is left out, and the next one tried."""
+        timeline, decided = self._timeline, self._decided
+        assert timeline is not None and decided is not None, "a channel is opened first"
+        segments = SegmentSet(
+            msn=place.msn,
+            epoch=place.epoch,
+            start_utc=place.start_utc,
+            duration_s=float(decided.ladder.segment_duration_s),
+            discontinuity=place.discontinuity,
+            slate=place.slate,
+            payloads=payloads,
+        )
+        try:
+            self._sink.publish(segments)
+        except LocalError as error:
+            timeline.withdraw(place)
+            self._tell_sink_error(str(error))
+            return False
+        finally:
+            self._changed.set()
+        self._tell_sink_error(None)
+        return True
+
+    def _tell_sink_error(self, reason: str | None) -> None:
+        """Logged when it changes, not once a segment."""
+        if reason is not None and reason != self._status.sink_error:
+            self._log.error("segments cannot be published", reason=reason)
+        elif reason is None and self._status.sink_error is not None:
+            self._log.info("segments can be published again")
+        self._status.sink_error = reason

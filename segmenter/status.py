@@ -1,0 +1,18 @@
+"""What an operator may ask of a channel's source."""
+
+from dataclasses import dataclass
+
+from segmenter.source_info import SourceInfo
+
+
+@dataclass(slots=True)
+class Status:
+    """Kept by the parts of one channel's segmenter, each its own fields; read by its owner."""
+
+    source: SourceInfo | None = None
+    peer: str | None = None
+    runs: int = 0
+    last_error: str | None = None
+    """Why the source is not shown; None once it is."""
+    sink_error: str | None = None
+    """Why segments cannot be put on show, whatever the source does; None once they can."""
