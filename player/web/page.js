@@ -25,8 +25,10 @@ const view = {
   session: null,
   shown: null,
   ask: null,
+  wish: null,
   stalls: 0,
   started: false,
+  ready: false,
   failures: 0,
   retry: null,
 };
@@ -125,7 +127,9 @@ function playlistUrl() {
 
 function open() {
   close();
-  Object.assign(view, { session: null, shown: null, ask: null, stalls: 0, started: false });
+  Object.assign(view, {
+    session: null, shown: null, ask: null, wish: null, stalls: 0, started: false, ready: false,
+  });
   timeline.clear();
   $("address").value = playlistUrl();
   $("hint").textContent = HINTS[view.mode];
@@ -149,6 +153,8 @@ function attach() {
   view.hls = hls;
   hls.on(Hls.Events.MANIFEST_PARSED, () => {
     view.session = hls.levels.map(sessionOf).find(Boolean) ?? null;
+    view.ready = true;
+    if (view.wish !== null) tell(view.wish);
     video.play().catch(() => notice("Press play to start."));
   });
   hls.on(Hls.Events.FRAG_BUFFERED, () => { view.failures = 0; });
@@ -203,11 +209,17 @@ function show(rung) {
 
 // Switching.
 
-async function ask(rung) {
+/** A rung was pressed. Before the playlist is there the wish waits, and it outlives a new session. */
+function ask(rung) {
   const now = performance.now();
   timeline.mark(now, "ask");
   view.ask = rung === view.shown ? null : { rung, at: now };
+  view.wish = rung;
   markLadder();
+  if (view.ready) tell(rung);
+}
+
+async function tell(rung) {
   if (view.mode === "player") {
     askPlayer(rung);
     return;

@@ -37,7 +37,7 @@ _FLAGS = (
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost",
     "--remote-debugging-port=0",
 )
-_START_LIMIT_S = 20.0
+_START_LIMIT_S = 60.0
 _STOP_LIMIT_S = 5.0
 _MESSAGE_MAX_BYTES = 64 * 1024 * 1024
 _LISTENING = re.compile(rb"DevTools listening on (ws://\S+)")
@@ -62,7 +62,7 @@ class Page:
         self.complaints: list[str] = []
         """Console errors, uncaught exceptions and failed loads, in order."""
 
-    async def open(self, url: str, limit_s: float = 20.0) -> None:
+    async def open(self, url: str, limit_s: float = 60.0) -> None:
         """Go to `url` and return when its load event has fired."""
         self._loaded.clear()
         answer = await self._send("Page.navigate", url=url)
@@ -71,7 +71,7 @@ class Page:
         async with asyncio.timeout(limit_s):
             await self._loaded.wait()
 
-    async def evaluate(self, script: str, limit_s: float = 20.0) -> Any:
+    async def evaluate(self, script: str, limit_s: float = 60.0) -> Any:
         """The value of a JavaScript expression; a promise is awaited. Raises BrowserError."""
         async with asyncio.timeout(limit_s):
             answer = await self._send(
