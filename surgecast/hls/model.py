@@ -6,6 +6,18 @@ Only what surgecast writes or reads is here. Rendering is in `surgecast.hls.rend
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """EXT-X-PART: a run of whole frames of one segment, listed before the segment is whole."""
+
+    uri: str
+    duration_s: float
+    independent: bool = False
+    """True where it holds a key frame to start from."""
+    gap: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +31,69 @@ class MediaSegment:
     discontinuity: bool = False
     gap: bool = False
     map_uri: str | None = None
-    """Initialization section this segment needs; None for MPEG-TS."""
+    """Initialization section this segment needs; None for MPEG-TS, and in a delta update where
+    the skipped segments name it."""
+    parts: tuple[Part, ...] = ()
+    """Only while the segment is near the live edge (rule R44)."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSegment:
+    """The segment that is not whole yet: the parts it has so far, and no URI."""
+
+    parts: tuple[Part, ...]
+    program_date_time: datetime | None = None
+    discontinuity: bool = False
+    map_uri: str | None = None
+
+    @property
+    def duration_s(self) -> float:
+        """What is there of it."""
+        return sum(part.duration_s for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerControl:
+    """EXT-X-SERVER-CONTROL: what a client may ask of this server."""
+
+    can_block_reload: bool = False
+    hold_back_s: float | None = None
+    part_hold_back_s: float | None = None
+    can_skip_until_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PreloadHint:
+    """EXT-X-PRELOAD-HINT: what will be listed next, to be asked for ahead of time."""
+
+    uri: str
+    kind: Literal["PART", "MAP"] = "PART"
+
+
+@dataclass(frozen=True, slots=True)
+class RenditionReport:
+    """EXT-X-RENDITION-REPORT: how far another rendition is."""
+
+    uri: str
+    last_msn: int | None = None
+    last_part: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """EXT-X-START: where to begin; a negative offset counts from the end."""
+
+    time_offset_s: float
+    precise: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class MediaPlaylist:
-    """A media playlist. `media_sequence` is the MSN of `segments[0]`."""
+    """A media playlist.
+
+    `media_sequence` is the MSN of `segments[0]`, or in a delta update that of the first segment
+    skipped. Tags of low latency are None or empty in plain HLS.
+    """
 
     target_duration_s: int
     media_sequence: int
@@ -33,14 +102,29 @@ class MediaPlaylist:
     version: int = 6
     independent_segments: bool = True
     ended: bool = False
+    start: Start | None = None
+    server_control: ServerControl | None = None
+    part_target_s: float | None = None
+    """EXT-X-PART-INF."""
+    skipped_segments: int = 0
+    """EXT-X-SKIP; above zero this is a delta update (see `surgecast.hls.delta`)."""
+    open_segment: OpenSegment | None = None
+    preload_hints: tuple[PreloadHint, ...] = ()
+    rendition_reports: tuple[RenditionReport, ...] = ()
+
+    @property
+    def first_msn(self) -> int:
+        """The MSN of `segments[0]`."""
+        return self.media_sequence + self.skipped_segments
 
     @property
     def next_msn(self) -> int:
-        """The MSN of the segment that will be listed next."""
-        return self.media_sequence + len(self.segments)
+        """The MSN of the first segment that is not whole: the open one where there is one."""
+        return self.first_msn + len(self.segments)
 
     @property
     def duration_s(self) -> float:
+        """Of the segments that are whole and not skipped."""
         return sum(segment.duration_s for segment in self.segments)
 
 

@@ -1,20 +1,57 @@
 """A playlist that was rendered and parsed again is equal to itself (surgecast.hls.model)."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from surgecast.hls.model import MediaPlaylist, MediaSegment, MultivariantPlaylist, Variant
+from surgecast.hls.delta import merge
+from surgecast.hls.model import (
+    MediaPlaylist,
+    MediaSegment,
+    MultivariantPlaylist,
+    OpenSegment,
+    Part,
+    PreloadHint,
+    RenditionReport,
+    ServerControl,
+    Start,
+    Variant,
+)
 from surgecast.hls.parse import parse
 from surgecast.hls.render import render_media, render_multivariant
 
+T = TypeVar("T")
 URI_CHARACTERS = "abcXYZ019-._~:/?[]@!$&()*+;=%,"
 uris = st.text(URI_CHARACTERS, min_size=1, max_size=30)
 moments = st.integers(0, 4_000_000_000_000).map(
     lambda ms: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
 )
 durations = st.integers(0, 60_00000).map(lambda count: count / 100_000)
+parts = st.builds(
+    Part, uri=uris, duration_s=durations, independent=st.booleans(), gap=st.booleans()
+)
+counts = st.integers(0, 2**40)
+server_controls = st.builds(
+    ServerControl,
+    can_block_reload=st.just(True),  # without any attribute there is nothing to write
+    hold_back_s=st.none() | durations,
+    part_hold_back_s=st.none() | durations,
+    can_skip_until_s=st.none() | durations,
+)
+starts = st.builds(
+    Start, time_offset_s=durations | durations.map(lambda offset: -offset), precise=st.booleans()
+)
+hints = st.builds(PreloadHint, uri=uris, kind=st.sampled_from(("PART", "MAP")))
+reports = st.builds(
+    RenditionReport, uri=uris, last_msn=st.none() | counts, last_part=st.none() | counts
+)
+
+
+def few(values: st.SearchStrategy[T], least: int = 0) -> st.SearchStrategy[tuple[T, ...]]:
+    return st.lists(values, min_size=least, max_size=3).map(tuple)
 
 
 @st.composite
@@ -26,6 +63,17 @@ def segments(draw: st.DrawFn, map_uris: st.SearchStrategy[str | None]) -> MediaS
         discontinuity=draw(st.booleans()),
         gap=draw(st.booleans()),
         map_uri=draw(map_uris),
+        parts=draw(few(parts)),
+    )
+
+
+def open_segments(map_uris: st.SearchStrategy[str | None]) -> st.SearchStrategy[OpenSegment]:
+    return st.builds(
+        OpenSegment,
+        parts=few(parts, least=1),
+        program_date_time=st.none() | moments,
+        discontinuity=st.booleans(),
+        map_uri=map_uris,
     )
 
 
@@ -41,6 +89,13 @@ def media_playlists(draw: st.DrawFn) -> MediaPlaylist:
         version=draw(st.integers(1, 12)),
         independent_segments=draw(st.booleans()),
         ended=draw(st.booleans()),
+        start=draw(st.none() | starts),
+        server_control=draw(st.none() | server_controls),
+        part_target_s=draw(st.none() | durations),
+        skipped_segments=draw(st.integers(0, 20)),
+        open_segment=draw(st.none() | open_segments(map_uris)),
+        preload_hints=draw(few(hints)),
+        rendition_reports=draw(few(reports)),
     )
 
 
@@ -72,6 +127,18 @@ multivariant_playlists = st.builds(
 @given(media_playlists())
 def test_a_media_playlist_survives(playlist: MediaPlaylist) -> None:
     assert parse(render_media(playlist)) == playlist
+
+
+@given(media_playlists(), st.data())
+def test_a_delta_update_says_the_same(playlist: MediaPlaylist, data: st.DataObject) -> None:
+    """R47: with the skipped segments taken from what was known, nothing is missing or changed."""
+    whole = replace(playlist, skipped_segments=0)
+    skipped = data.draw(st.integers(0, len(whole.segments)))
+    plain = tuple(replace(segment, parts=()) for segment in whole.segments[:skipped])
+    whole = replace(whole, segments=plain + whole.segments[skipped:])
+    before = replace(whole, segments=whole.segments[: max(skipped, 1)], open_segment=None)
+    update = replace(whole, segments=whole.segments[skipped:], skipped_segments=skipped)
+    assert merge(before, parse(render_media(update))) == whole
 
 
 @given(multivariant_playlists)
