@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from surgecast.hls.model import MediaPlaylist, MultivariantPlaylist
+from surgecast.hls.tags import Line
 from surgecast.hls.ts import Segment
 
 
@@ -20,11 +21,20 @@ class Kind(StrEnum):
     MEDIA = "media playlist"
     ADAPTIVE = "adaptive multivariant playlist"
     SESSION = "session media playlist"
+    LOW_LATENCY = "low-latency media playlist"
     SEGMENT = "segment"
+    PART = "part"
+    INIT = "initialization section"
+    STEERING = "steering manifest"
 
     @property
     def is_playlist(self) -> bool:
-        return self is not Kind.SEGMENT
+        return not self.is_media and self is not Kind.STEERING
+
+    @property
+    def is_media(self) -> bool:
+        """True for what carries pictures and sound, or is needed to read them."""
+        return self in (Kind.SEGMENT, Kind.PART, Kind.INIT)
 
     @property
     def is_private(self) -> bool:
@@ -32,16 +42,32 @@ class Kind(StrEnum):
         return self in (Kind.ADAPTIVE, Kind.SESSION)
 
 
+class Severity(StrEnum):
+    """How much a finding weighs."""
+
+    ERROR = "error"
+    """A violation: players are known to fail on it, or a specification forbids it."""
+    WARNING = "warning"
+    """Advice not taken; players go on."""
+    NOTE = "note"
+    """Worth knowing, and nothing the stream itself could do better."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One broken rule."""
+    """One broken rule. Two findings that differ only in their line are the same one: a line
+    moves up as the playlist slides."""
 
     rule: str
     where: str
     what: str
+    line: Line | None = field(default=None, compare=False)
+    """Of the playlist; None where the fault is not in a playlist, or is that a line is missing."""
+    severity: Severity = Severity.ERROR
 
     def __str__(self) -> str:
-        return f"{self.rule} {self.where}: {self.what}"
+        place = f"{self.where} line {self.line.number}" if self.line else self.where
+        return f"{self.rule} {place}: {self.what}"
 
 
 @dataclass(frozen=True, slots=True)
