@@ -235,17 +235,13 @@ def _read_traf(
 def _defaults(header: Box, declared: InitTrack) -> _Sample:
     """What `tfhd` says of all samples, else `trex`."""
     place = 4 + 8 * bool(header.flags & 1) + 4 * bool(header.flags & 2)
-    values = []
-    for flag, value in (
-        (8, declared.sample_duration),
-        (0x10, declared.sample_size),
-        (0x20, declared.sample_flags),
-    ):
+    values = [declared.sample_duration, declared.sample_size, declared.sample_flags]
+    for slot, flag in enumerate((8, 0x10, 0x20)):
         if header.flags & flag:
-            value = number(header.fields, place, 4, "tfhd")
+            values[slot] = number(header.fields, place, 4, "tfhd")
             place += 4
-        values.append(value)
-    return _Sample(*values, 0)
+    duration, size, flags = values
+    return _Sample(duration, size, flags, 0)
 
 
 def _read_run(
