@@ -211,6 +211,43 @@ class LowLatencySettings(Settings):
     )
 
 
+class OverloadSettings(Settings):
+    """What a channel does when the machine is too small for its ladder."""
+
+    enabled: bool = Field(
+        default=True, description="leave rungs out while the encoder is slower than its source"
+    )
+    speed_min: float = Field(
+        default=0.97,
+        ge=0.5,
+        le=0.99,
+        description="media seconds encoded a second, below which the encoder is too slow",
+    )
+    shed_after_s: Seconds = Field(
+        default=2.0, description="how long it must be too slow before a rung is shed"
+    )
+    lag_max_s: Seconds = Field(
+        default=1.0, description="so far behind its source, a rung is shed at once"
+    )
+    return_after_s: Seconds = Field(
+        default=10.0,
+        description="how long there must be room before a rung returns; doubled by each return "
+        "that fails",
+    )
+    return_after_max_s: Seconds = Field(
+        default=300.0, description="upper bound of that, however often returns have failed"
+    )
+    return_proven_s: Seconds = Field(
+        default=60.0, description="a return that is undone within this time has failed"
+    )
+    return_headroom: float = Field(
+        default=1.3,
+        ge=1.0,
+        le=4.0,
+        description="idle CPU that a return needs, in multiples of what the rung costs",
+    )
+
+
 class SegmentSettings(Settings):
     """One channel as the segmenter sees it."""
 
@@ -221,3 +258,4 @@ class SegmentSettings(Settings):
     )
     slate: SlateSettings = SlateSettings()
     low_latency: LowLatencySettings = LowLatencySettings()
+    overload: OverloadSettings = OverloadSettings()
