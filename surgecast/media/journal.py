@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ _QUEUE_SETS = 8
 _HOLE_SETS_MAX = 2
 """Newest sets that a kill can keep from the mirror while the disk keeps up."""
 _HEADER_BYTES_MAX = 65536
+_LAST_WRITES_S = 2.0
+"""A channel that is stopped leaves its whole window on disk, unless the disk is slower still."""
 
 log = Log("surgecast.journal")
 
@@ -194,7 +197,18 @@ class ChannelJournal:
             self._log.warning("disk is slow: segment not mirrored", msn=segments.msn)
 
     async def run(self) -> None:
-        """Write what was handed over, until cancelled."""
+        """Write what was handed over until cancelled, then what is left, for `_LAST_WRITES_S`."""
+        writing = asyncio.create_task(self._write_all())
+        try:
+            await asyncio.shield(writing)
+        finally:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_WRITES_S):
+                    await self.flush()
+            writing.cancel()
+            await asyncio.wait([writing])
+
+    async def _write_all(self) -> None:
         while True:
             segments, number = await self._queue.get()
             try:

@@ -1,8 +1,7 @@
-"""Bad input against the real process: a clear error for people, and nothing lost for viewers."""
+"""Bad sources and state against the real process: told to people, and nothing lost for viewers."""
 
 import asyncio
 import os
-import re
 import signal
 import socket
 from collections.abc import AsyncIterator
@@ -16,17 +15,16 @@ import yaml
 from aiohttp import web
 
 from segmenter import ffmpeg
-from surgecast.cli import main
 from tests.support.origins import (
     WAIT_S,
     Origin,
     channel,
-    free_port,
     numbered,
     origin,
     until,
     watched,
 )
+from tests.support.ports import free_port
 
 FFMPEG = ffmpeg.find()
 KEY = "right-key-4711"
@@ -49,91 +47,6 @@ async def run_ffmpeg(*arguments: str, timeout_s: float = WAIT_S) -> tuple[int, s
             await process.wait()
     assert process.returncode is not None
     return process.returncode, complaints.decode()
-
-
-# --- configurations that cannot be used: nothing is started ---
-
-
-def text_of(**channels: Any) -> str:
-    return yaml.safe_dump({"channels": channels}, sort_keys=False)
-
-
-RESERVED = channel() | {"ladder": {"rungs": [{"name": "ll", "height": 180, "video_bps": 200_000}]}}
-TWICE = "channels:\n  a: {source: {kind: test}}\n  a: {source: {kind: test}}\n"
-COLLIDING = {"kind": "rtmp", "port": 1999, "key": KEY}
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("http:\n  port: [", r"origin\.yaml:2: not valid YAML: "),
-        ("http: {port: ninety}", r"origin\.yaml:1: http\.port: .*integer.* found 'ninety'"),
-        ("http:\n  porto: 1\n", r"origin\.yaml:2: http\.porto: unknown setting; allowed.*port"),
-        (TWICE, r"origin\.yaml:3: channels\.a: this name is given twice"),
-        (text_of(a=RESERVED), r"origin\.yaml:\d+: channels\.a.*name: .*reserved name.*found 'll'"),
-        (text_of(A=channel()), r"origin\.yaml:\d+: channels\.A"),
-        (text_of(a={"source": {"kind": "file"}}), r"origin\.yaml:4: .*path: required"),
-        (
-            text_of(a=channel(COLLIDING), b=channel(COLLIDING)),
-            r"channels a and b listen on the same rtmp port 1999 .*\(not shown\)",
-        ),
-        ("- a\n", r"origin\.yaml: expected a mapping of settings at the top"),
-        (None, r"origin\.yaml: cannot be read: .*No such file"),
-    ],
-    ids=[
-        *["yaml", "type", "unknown", "name twice", "reserved", "name", "missing", "one port"],
-        *["not a mapping", "no file"],
-    ],
-)
-def test_a_configuration_that_cannot_be_read(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str | None, expected: str
-) -> None:
-    config = tmp_path / "origin.yaml"
-    if text is not None:
-        config.write_text(text)
-    assert main(["origin", "-c", str(config)]) == 1
-    told = capsys.readouterr().err
-    assert re.search(expected, told), told
-    assert KEY not in told and "Traceback" not in told
-
-
-@pytest.mark.parametrize(
-    ("top", "expected"),
-    [
-        ({"http": {"port": "x"}}, r"origin\.yaml:3: http\.port: .*found 'x'"),
-        ({"ffmpeg": "/nowhere/ffmpeg"}, r"ffmpeg: /nowhere/ffmpeg is not a program"),
-        ({"ffmpeg": "true"}, r"ffmpeg: .*true cannot be used: it lacks .*libx264"),
-        ({"state_dir": "/proc/nothing"}, r"state_dir: /proc/nothing cannot be written"),
-    ],
-    ids=["port", "no ffmpeg", "not ffmpeg", "state_dir"],
-)
-async def test_nothing_is_started_with_what_cannot_be_used(
-    tmp_path: Path, top: dict[str, Any], expected: str
-) -> None:
-    running = Origin(tmp_path)
-    running.write({"a": channel()}, **top)
-    await running.start()
-    try:
-        assert await running.ended() == 1
-    finally:
-        await running.close()
-    assert re.search(expected, running.log), running.log
-    assert "Traceback" not in running.log
-    assert "serving" not in running.log and not (tmp_path / "state" / "a").exists()
-
-
-async def test_a_port_that_is_taken(tmp_path: Path) -> None:
-    running = Origin(tmp_path)
-    running.write({"a": channel()})
-    with socket.create_server(("127.0.0.1", running.port)):
-        await running.start()
-        try:
-            assert await running.ended() == 1
-        finally:
-            await running.close()
-    assert re.search(rf"cannot listen on 127\.0\.0\.1 port {running.port}: .*in use", running.log)
-    assert "Traceback" not in running.log
-    assert not (tmp_path / "state" / "a").exists(), "no channel was begun"
 
 
 # --- sources that are no good, and a neighbour that plays on: one origin for all ---
@@ -240,244 +153,6 @@ async def test_a_wrong_stream_key_is_refused_before_a_frame_is_used(
     assert KEY not in bad_sources.log
 
 
-# --- what a viewer may send: one origin for all ---
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def plain(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Origin]:
-    async with origin(tmp_path_factory.mktemp("plain")) as running:
-        yield running
-
-
-UP = "../" * 12
-SECRET_FILES = ("etc/passwd", "origin.yaml", "state/a/ledger.json", "a/ledger.json")
-SPELLINGS = (
-    "/live/{up}{file}",
-    "/live/a/{up}{file}",
-    "/live/a/low/{up}{file}",
-    "/live/a/s/{up}{file}/media.m3u8",
-    "/{up}{file}",
-    "/vendor/{up}{file}",
-    "/live//{file}",
-    "//{file}",
-    "/live/a/./{file}",
-    "/live/a/low//../../{file}",
-    "/live/a/low/..\\..\\{file}",
-    "/live/a/low/{file}\x00.ts",
-    "/live/a/low/%00{file}",
-    "/live/;/{file}",
-    "/live/a/low/{file}%0d%0aX-Injected:%20yes",
-    "file:///{file}",
-    "http://127.0.0.1/live/{up}{file}",
-    "http://other.example/{file}",
-    "/api/v1/channels/{up}{file}",
-)
-ENCODINGS = {
-    "plain": lambda path: path,
-    "dots": lambda path: path.replace("..", "%2e%2e"),
-    "mixed": lambda path: path.replace("..", ".%2E"),
-    "slashes": lambda path: path.replace("../", "..%2f"),
-    "all": lambda path: path.replace("../", "%2e%2e%2f"),
-    "twice": lambda path: path.replace("../", "%252e%252e%252f"),
-    "overlong": lambda path: path.replace("../", "%c0%ae%c0%ae%c0%af"),
-}
-
-
-@on_one_loop
-@pytest.mark.parametrize("encoding", list(ENCODINGS))
-async def test_no_spelling_of_a_url_reaches_a_file(plain: Origin, encoding: str) -> None:
-    for spelling in SPELLINGS:
-        for file in (*SECRET_FILES, str(plain.config).lstrip("/")):
-            target = ENCODINGS[encoding](spelling.format(up=UP, file=file))
-            answer = await plain.raw(
-                f"GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode()
-            )
-            status = answer.split(b" ", 2)[1] if answer else b"closed"
-            assert status in (b"400", b"404"), (target, answer[:200])
-            for content in (b"root:", b"next_msn", b"state_dir", b"\r\nX-Injected", b"Traceback"):
-                assert content not in answer, target
-
-
-@on_one_loop
-async def test_known_objects_have_one_spelling(plain: Origin) -> None:
-    good = b"/live/a/low/media.m3u8"
-    for target, status in (
-        (good, b"200"),
-        (good + b"?_x=1", b"200"),
-        (b"/live/a/low/%6dedia.m3u8", b"404"),
-        (b"/live/a/./low/media.m3u8", b"404"),
-        (b"/live/a/low/../low/media.m3u8", b"404"),
-        (b"/live//a/low/media.m3u8", b"404"),
-        (good + b"/", b"404"),
-        (good + b"%00", b"404"),
-        (b"/live/A/low/media.m3u8", b"404"),
-    ):
-        answer = await plain.raw(
-            b"GET %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" % target
-        )
-        assert answer.split(b" ", 2)[1] == status, (target, answer[:80])
-        assert b"Access-Control-Allow-Origin: *" in answer
-
-
-@on_one_loop
-@pytest.mark.parametrize(
-    "request_bytes",
-    [
-        b"GET /live/" + b"x" * 9000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
-        b"GET /" + b"a/" * 500_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 9000 + b"\r\n\r\n",
-        b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: 1\r\n" % n for n in range(200)) + b"\r\n",
-        b"GET / HTTP/1.1\r\n" + b"X: 1\r\n" * 100_000 + b"\r\n",
-        b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
-        b"GET /live/\x00 HTTP/1.1\r\nHost: a\r\n\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)),
-        b"\r\n\r\n\r\nHELLO\r\n\r\n",
-        b"GET / HTTP/9.9\r\n\r\n",
-    ],
-    ids=["path", "long path", "field", "fields", "bomb", "length", "nul", "tls", "text", "version"],
-)
-async def test_requests_that_are_none_are_refused(plain: Origin, request_bytes: bytes) -> None:
-    before = await plain.listed()
-    answer = await plain.raw(request_bytes)
-    assert re.match(rb"HTTP/1\.[01] (4\d\d|505) |$", answer), answer[:200]
-    assert b"Traceback" not in answer and b"Traceback" not in plain.log.encode()
-    assert await plain.beyond(max(before))
-
-
-@on_one_loop
-@pytest.mark.parametrize(
-    "method", ["POST", "PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "NONSENSE"]
-)
-async def test_methods_that_change_nothing(plain: Origin, method: str) -> None:
-    for path in ("/live/a/low/media.m3u8", "/live/a/index.m3u8", "/live/none", "/healthz"):
-        answer = await plain.raw(
-            f"{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode()
-        )
-        assert re.match(rb"HTTP/1\.[01] (400|404|405) ", answer), (path, answer[:120])
-    assert "Traceback" not in plain.log
-
-
-@on_one_loop
-async def test_the_api_says_what_is_wrong(plain: Origin) -> None:
-    for path, method, options, status, word in (
-        ("/api/v1/channels/none", "GET", {}, 404, "none"),
-        ("/api/v1/channels/none/start", "POST", {}, 400, "no channel 'none' is configured"),
-        ("/api/v1/channels/none/stop", "POST", {}, 400, "is not running"),
-        ("/api/v1/channels/a/start", "POST", {}, 400, "is running already"),
-        ("/api/v1/channels/a/rung", "PUT", {"data": b"{"}, 400, "body cannot be used"),
-        ("/api/v1/channels/a/rung", "PUT", {"json": {"rung": "9000p"}}, 400, "rung cannot"),
-    ):
-        answered, body = await plain.json(path, method, **options)
-        assert (answered, word in body["error"]) == (status, True) or word in str(body), body
-        assert answered == status
-
-
-@on_one_loop
-async def test_a_disk_that_refuses_costs_segments_and_not_the_channel(plain: Origin) -> None:
-    """The ledger cannot be written for a while, as on a full disk."""
-    new = plain.state / "a" / "ledger.json.new"
-    new.mkdir()
-    await plain.told("problems", "channel a", "ledger.json", "cannot be written")
-    before = await plain.listed()
-    await plain.logged("segments cannot be published", "ledger.json")
-    described = (await plain.json("/api/v1/channels/a"))[1]
-    assert "cannot be written" in described["source"]["error"]
-    assert (await plain.ask(f"/live/a/low/{before[max(before)]}"))[0] == 200
-    new.rmdir()
-    playlist = await plain.beyond(max(before) + 2)
-    listed = numbered(playlist)
-    assert all(listed[msn] == before[msn] for msn in listed if msn in before)
-    assert "#EXT-X-DISCONTINUITY\n" in playlist, "media is missing before what came next"
-    await plain.logged("segments can be published again")
-    await plain.ready()
-    assert len(plain.children()) == 1, "the encoder was not started again"
-    assert (await plain.json("/api/v1/channels/a"))[1]["source"]["encoder_runs"] == 1
-
-
-# --- reload, start and stop: one origin, in the order written ---
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def changing(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Origin]:
-    channels = {"a": channel(), "b": channel()}
-    async with origin(tmp_path_factory.mktemp("changing"), channels) as running:
-        yield running
-
-
-async def goes_on(running: Origin, name: str, before: dict[int, str]) -> None:
-    """`name` was not touched since `before`: its line of segments goes on without a seam."""
-    playlist = await running.beyond(max(before), name)
-    assert "#EXT-X-DISCONTINUITY\n" not in playlist
-    epochs = {uri.partition("-")[0] for uri in (*before.values(), *numbered(playlist).values())}
-    assert len(epochs) == 1
-    assert (await running.json(f"/api/v1/channels/{name}"))[1]["source"]["encoder_runs"] == 1
-
-
-@on_one_loop
-async def test_a_broken_file_changes_nothing_by_api_and_by_signal(changing: Origin) -> None:
-    before, good = await changing.listed("a"), changing.config.read_text()
-    for broken, error in (
-        ("channels: {a: [", "not valid YAML"),
-        (good + "nonsense: 1\n", "unknown setting"),
-        (good.replace("kind: test", "kind: tast", 1), "kind"),
-    ):
-        changing.config.write_text(broken)
-        status, body = await changing.json("/api/v1/reload", "POST")
-        assert status == 400 and error in body["error"]
-    changing.lines.clear()
-    await changing.hang_up()
-    await changing.logged("configuration not reloaded", "what runs goes on")
-    changing.config.unlink()
-    changing.lines.clear()
-    await changing.hang_up()
-    await changing.logged("configuration not reloaded", "cannot be read")
-    changing.config.write_text(good)
-    await goes_on(changing, "a", before)
-    assert (await changing.readiness())["ready"]
-
-
-@on_one_loop
-async def test_a_reload_touches_only_what_changed(changing: Origin) -> None:
-    before, b_before = await changing.listed("a"), await changing.listed("b")
-    small = {"kind": "test", "width": 160, "height": 90}
-    changing.write({"a": channel(), "b": channel(small), "c": channel()})
-    status, body = await changing.json("/api/v1/reload", "POST")
-    assert status == 200
-    assert {what: names for what, names in body.items() if names} == {
-        "started": ["c"],
-        "source_changed": ["b"],
-    }
-    # b: another source on the same line of numbers.
-    playlist = await changing.beyond(max(b_before) + 2, "b")
-    listed = numbered(playlist)
-    assert all(listed[msn] == b_before[msn] for msn in listed if msn in b_before)
-    assert playlist.count("#EXT-X-DISCONTINUITY\n") in (1, 2), "at the cut, and after a slate"
-    await changing.beyond(1, "c")
-    c_encoders = len(changing.children())
-    changing.write({"a": channel(), "c": channel(small, window={"window_segments": 7})})
-    await changing.hang_up()
-    await changing.logged("configuration reloaded", "stopped=['b']")
-    assert (await changing.ask("/live/b/index.m3u8"))[0] == 404
-    assert len(changing.children()) <= c_encoders
-    await changing.beyond(3, "c")
-    await goes_on(changing, "a", before)
-
-
-@on_one_loop
-async def test_stop_and_start_by_api(changing: Origin) -> None:
-    before = await changing.listed("a")
-    status, _ = await changing.json("/api/v1/channels/a/stop", "POST")
-    assert status == 200
-    assert (await changing.ask("/live/a/low/media.m3u8"))[0] == 404
-    assert (await changing.json("/api/v1/channels/a/stop", "POST"))[0] == 400
-    assert (await changing.json("/api/v1/channels/a/start", "POST"))[0] == 200
-    playlist = await changing.beyond(max(before) + 1)
-    listed = numbered(playlist)
-    assert min(listed) >= min(before), "numbers never go back"
-    assert all(listed[msn] == before[msn] for msn in listed if msn in before)
-    assert "#EXT-X-DISCONTINUITY\n" in playlist
-
-
 # --- state that is damaged ---
 
 
@@ -554,7 +229,7 @@ async def test_a_source_port_that_is_taken_is_had_once_it_is_free(tmp_path: Path
 
 def listening() -> dict[str, Any]:
     """A channel whose SRT listener is a child process."""
-    port = free_port(socket.SOCK_DGRAM)
+    port = free_port()
     return channel({"kind": "srt", "host": "127.0.0.1", "port": port})
 
 

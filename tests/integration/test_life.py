@@ -19,11 +19,11 @@ from surgecast.hls.model import MediaPlaylist
 from surgecast.hls.parse import parse_media
 from tests.players.drivers.every import every_player
 from tests.players.sighting import Sighting
+from tests.support.ports import free_port
 from tests.support.running import (
     SMALL_LADDER,
     RunningOrigin,
     channel,
-    free_port,
     publisher,
     rtmp_channel,
     running_origin,

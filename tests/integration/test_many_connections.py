@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.origins import Origin, channel, origin, until
+from tests.support.origins import WAIT_S, Origin, channel, origin, until
 
 CONNECTIONS = 10_000
 PER_SOURCE = 5_000
@@ -60,7 +60,7 @@ class Crowd:
                 peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
             source = f"127.0.0.{2 + len(self.sockets) // PER_SOURCE}"
             peer.bind((source, 0))
-            peer.settimeout(10)
+            peer.settimeout(WAIT_S)
             peer.connect(("127.0.0.1", self._port))
             peer.setblocking(False)
             self.sockets.append(peer)
@@ -71,7 +71,7 @@ class Crowd:
             with suppress(ConnectionError, BlockingIOError):
                 peer.send(REQUEST % path)
 
-    def answered(self, timeout_s: float = 20.0) -> int:
+    def answered(self, timeout_s: float = WAIT_S) -> int:
         """How many have the head of a 200 answer, or whatever else came first."""
         good = 0
         with selectors.DefaultSelector() as selector:

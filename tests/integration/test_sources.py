@@ -18,7 +18,8 @@ from segmenter import ffmpeg
 from surgecast.hls.parse import parse_media
 from tests.players.drivers.every import every_player
 from tests.players.sighting import Sighting
-from tests.support.running import RunningOrigin, free_port, publisher, running_origin, until
+from tests.support.ports import free_port
+from tests.support.running import RunningOrigin, publisher, running_origin, until
 
 CLIPS = Path(__file__).parents[3] / "shared" / "data" / "video"
 WATCH_S = float(os.environ.get("SURGECAST_WATCH_S", "8"))

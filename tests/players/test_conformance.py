@@ -14,9 +14,9 @@ import pytest
 
 from player.check import check_stream
 from tests.players import hls_parser
+from tests.support.ports import free_port
 from tests.support.running import (
     RunningOrigin,
-    free_port,
     publisher,
     rtmp_channel,
     running_origin,

@@ -12,9 +12,9 @@ import pytest
 
 from tests.players.drivers.every import every_player
 from tests.players.sighting import Player, Sighting
+from tests.support.ports import free_port
 from tests.support.running import (
     SMALL_LADDER,
-    free_port,
     publisher,
     rtmp_channel,
     running_origin,

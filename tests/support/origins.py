@@ -7,7 +7,6 @@ import asyncio
 import os
 import select
 import signal
-import socket
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -19,8 +18,11 @@ import aiohttp
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.ports import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
-WAIT_S = 20.0
+WAIT_S = 60.0
+"""How long an event may take: machines are slow and shared; what comes soon costs nothing."""
 POLL_S = 0.05
 
 T = TypeVar("T")
@@ -39,12 +41,6 @@ def channel(source: Mapping[str, Any] | None = None, **settings: Any) -> dict[st
         "slate": {"after_s": 0.5},
         **settings,
     }
-
-
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def until(
@@ -311,7 +307,7 @@ async def watched(pids: Sequence[int]) -> AsyncIterator[Callable[[], Awaitable[N
 
     def wait() -> None:
         for fd, pid in zip(held, pids, strict=True):
-            assert select.select([fd], [], [], 5.0)[0], f"process {pid} still runs"
+            assert select.select([fd], [], [], WAIT_S)[0], f"process {pid} still runs"
 
     try:
         yield lambda: asyncio.to_thread(wait)

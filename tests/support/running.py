@@ -14,20 +14,17 @@ import aiohttp
 
 from segmenter import ffmpeg
 from surgecast.supervise import die_with_parent
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
+WAIT_S = 60.0
+"""How long an event may take: machines are slow and shared; what comes soon costs nothing."""
 SMALL_LADDER = (
     "{preset: ultrafast, frame_rate: 25, rungs: ["
     "{name: high, height: 180, video_bps: 300k}, "
     "{name: mid, height: 144, video_bps: 180k}, "
     "{name: low, height: 108, video_bps: 90k}]}"
 )
-
-
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    with socket.socket(type=kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 _ACTIVATE = """
@@ -92,7 +89,7 @@ class RunningOrigin:
         )
         self._reading = asyncio.create_task(self._read())
 
-    async def mirrored(self, channel: str, msn: int, seconds: float = 10) -> None:
+    async def mirrored(self, channel: str, msn: int, seconds: float = WAIT_S) -> None:
         """Wait until segment `msn` is on disk: a kill before that costs the window."""
         path = self._config.parent / "state" / channel / "segments" / f"{msn}.set"
         async with asyncio.timeout(seconds):
@@ -116,7 +113,7 @@ class RunningOrigin:
     async def _end(self, number: signal.Signals) -> None:
         if self._process is not None and self._process.returncode is None:
             os.kill(self._process.pid, number)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(WAIT_S):
                 await self._process.wait()
         if self._reading is not None:
             await self._reading
@@ -127,7 +124,7 @@ class RunningOrigin:
             self.lines.append(line.decode().rstrip())
             self._news.set()
 
-    async def logged(self, text: str, seconds: float = 30, *, after: int = 0) -> int:
+    async def logged(self, text: str, seconds: float = WAIT_S, *, after: int = 0) -> int:
         """Wait until a log line from number `after` on holds `text`; the number behind it."""
         try:
             async with asyncio.timeout(seconds):
@@ -161,7 +158,7 @@ async def running_origin(
         origin.close()
 
 
-async def until(http: aiohttp.ClientSession, url: str, wanted: str, seconds: float = 30) -> str:
+async def until(http: aiohttp.ClientSession, url: str, wanted: str, seconds: float = WAIT_S) -> str:
     """Ask until the answer is 200 and holds `wanted`; the answer. Bounded."""
     text = "nothing"
     try:

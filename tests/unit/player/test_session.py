@@ -16,7 +16,8 @@ from surgecast.hls.render import render_media
 from tests.support.stream_server import LiveStream, serve
 from tests.support.transport_stream import DURATION_S
 
-OPTIONS = Options(limits=Limits(total_s=0.05, attempts=1, pause_s=0.0))
+OPTIONS = Options(limits=Limits(connect_s=60.0, total_s=60.0, attempts=1, pause_s=0.0))
+"""Requests take no time on the manual clock, and as long as the machine needs in truth."""
 
 
 @pytest.fixture

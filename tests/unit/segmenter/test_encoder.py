@@ -14,7 +14,7 @@ LADDER = Ladder(
     segment_frames=25,
     level="3.0",
 )
-LEAVING = 'trap "exit 255" TERM; exec {pipe}>&-; sleep 0.3; exit 0'
+LEAVING = 'trap "exit 255" TERM; exec {pipe}>&-; sleep 0.05; exit 0'
 
 
 async def test_a_run_that_went_well_is_not_interrupted_on_its_way_out() -> None:

@@ -10,6 +10,8 @@ import pytest
 from surgecast.errors import LocalError, RemoteError
 from surgecast.supervise import Backoff, Child, keep_running, run_until_stopped
 
+WAIT_S = 60.0
+
 STUBBORN = "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', \
 file=sys.stderr, flush=True); signal.pause()"
 
@@ -41,7 +43,7 @@ def alive(pid: int) -> bool:
 
 async def gone(pid: int) -> bool:
     """Wait, bounded, until a process that is not our child has ended."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_S):
         fd = os.pidfd_open(pid) if alive(pid) else None
         if fd is not None:
             ended = asyncio.Event()
@@ -75,7 +77,7 @@ async def test_a_child_that_ignores_sigterm_is_killed() -> None:
 
 async def test_a_child_that_obeys_is_not_killed() -> None:
     child = await Child.start(["sleep", "60"], name="x")
-    assert await child.stop(grace_s=10) == -signal.SIGTERM
+    assert await child.stop(grace_s=WAIT_S) == -signal.SIGTERM
 
 
 async def test_what_cannot_be_started_is_named() -> None:
@@ -110,7 +112,7 @@ async def test_a_failing_task_runs_again_and_a_cancelled_one_ends() -> None:
         raise RemoteError("not today") if runs == 1 else ValueError("a bug")
 
     task = asyncio.create_task(keep_running("job", run, backoff=Backoff(first_s=0.001)))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_S):
         await third.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -128,6 +130,6 @@ async def test_the_first_signal_lets_the_work_clean_up() -> None:
         finally:
             cleaned = True
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_S):
         await run_until_stopped(work)
     assert cleaned

@@ -15,6 +15,7 @@ from tests.support.shows import Show, show
 SEGMENT = "/live/demo/720p/e0-7.ts"
 PLAYLIST = "/live/demo/720p/media.m3u8"
 INDEX = "/live/demo/index.m3u8"
+WAIT_S = 60.0
 
 
 async def get(
@@ -28,7 +29,7 @@ async def raw(shown: Show, request: bytes) -> bytes:
     """What comes back when `request` is sent as it is, until the server closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", shown.serving.port)
     writer.write(request)
-    answer = await asyncio.wait_for(reader.read(), 5)
+    answer = await asyncio.wait_for(reader.read(), WAIT_S)
     writer.close()
     await writer.wait_closed()
     return answer
@@ -276,7 +277,7 @@ async def test_malformed_requests_are_refused(request_bytes: bytes) -> None:
 
 
 async def test_a_reader_that_stalls_is_cut_off() -> None:
-    settings = DeliverySettings(host="127.0.0.1", port=0, connections_max=2000, send_timeout_s=0.2)
+    settings = DeliverySettings(host="127.0.0.1", port=0, connections_max=2000, send_timeout_s=0.5)
     async with show(delivery=settings, size_bytes=20_000_000, published=3) as shown:
         loop = asyncio.get_running_loop()
         with socket.socket() as slow:
@@ -287,7 +288,7 @@ async def test_a_reader_that_stalls_is_cut_off() -> None:
                 request = f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
                 await loop.sock_sendall(slow, request)
                 await loop.sock_recv(slow, 100)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(WAIT_S):
                 while shown.serving.server.connections_open:  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
         assert shown.serving.server.readers_aborted == 1
@@ -321,13 +322,13 @@ async def test_a_thousand_connections_stay_open() -> None:
 
 async def test_an_idle_connection_is_closed() -> None:
     settings = DeliverySettings(
-        host="127.0.0.1", port=0, connections_max=2000, keepalive_timeout_s=0.2
+        host="127.0.0.1", port=0, connections_max=2000, keepalive_timeout_s=1.0
     )
     async with show(delivery=settings) as shown:
         reader, writer = await asyncio.open_connection("127.0.0.1", shown.serving.port)
         await asyncio.sleep(0.05)
         writer.write(f"GET {PLAYLIST} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
-        answer = await asyncio.wait_for(reader.read(), 5)
+        answer = await asyncio.wait_for(reader.read(), WAIT_S)
         assert answer.startswith(b"HTTP/1.1 200") and shown.serving.server.fast_answers == 1
         writer.close()
         await writer.wait_closed()

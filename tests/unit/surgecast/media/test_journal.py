@@ -135,3 +135,19 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be made"):
         Ledger(tmp_path / "file" / "state")
+
+
+async def test_a_journal_that_is_stopped_writes_what_it_was_given(tmp_path: Path) -> None:
+    """A graceful stop costs no segment: all of the window is listed again."""
+    journal = ChannelJournal(tmp_path)
+    writer = asyncio.create_task(journal.run())
+    await asyncio.sleep(0)
+    for msn in range(6):
+        journal.advance(segment_set(msn), 0)
+        journal.mirror(segment_set(msn), 0, ())
+    await asyncio.sleep(0)
+    writer.cancel()
+    with suppress(asyncio.CancelledError):
+        await writer
+    restored = ChannelJournal(tmp_path).restore(RUNGS, 10)
+    assert [segments.msn for segments in restored.sets] == list(range(6))
