@@ -87,6 +87,28 @@ class BandwidthMeter:
             return None
         return math.ceil(self._bits / self._seconds)
 
+    def variant(self, rendition: Rendition, uri: str) -> Variant:
+        """One variant with rates no lower than measured (rule R26)."""
+        peak_bps = max(rendition.declared_peak_bps, self.peak_bps)
+        average_bps = self.average_bps or rendition.declared_average_bps
+        return Variant(
+            uri=uri,
+            peak_bps=peak_bps,
+            average_bps=min(average_bps, peak_bps),
+            codecs=rendition.codecs,
+            width=rendition.width,
+            height=rendition.height,
+            frame_rate=float(rendition.frame_rate),
+        )
+
+
+def rounded_target_duration_s(segment_duration_s: Fraction) -> int:
+    """What EXT-X-TARGETDURATION says where segments last that long.
+
+    Half a second up is the next: what EXTINF rounds to never exceeds it (rule R7).
+    """
+    return max(1, math.floor(segment_duration_s + Fraction(1, 2)))
+
 
 Listener = Callable[[SegmentSet, Sequence[SegmentSet]], None]
 """Called after each publish with the set that is listed now and the sets that are gone."""
@@ -114,8 +136,7 @@ class Window:
             raise LocalError("a window needs a rendition, and numbers that are not negative")
         self.renditions = renditions
         self.segment_duration_s = segment_duration_s
-        # Half a second up is the next: what EXTINF rounds to never exceeds it (rule R7).
-        self.target_duration_s = max(1, math.floor(segment_duration_s + Fraction(1, 2)))
+        self.target_duration_s = rounded_target_duration_s(segment_duration_s)
         self.listed_max = settings.window_segments
         self.kept_max = 2 * settings.window_segments + 2
         """Listed sets, and as many more as last one playlist and one segment (rule R23), and one
@@ -179,18 +200,7 @@ class Window:
 
     def variant(self, rendition: Rendition, uri: str) -> Variant:
         """One variant with rates no lower than measured (rule R26)."""
-        meter = self._meters[rendition.name]
-        peak_bps = max(rendition.declared_peak_bps, meter.peak_bps)
-        average_bps = meter.average_bps or rendition.declared_average_bps
-        return Variant(
-            uri=uri,
-            peak_bps=peak_bps,
-            average_bps=min(average_bps, peak_bps),
-            codecs=rendition.codecs,
-            width=rendition.width,
-            height=rendition.height,
-            frame_rate=float(rendition.frame_rate),
-        )
+        return self._meters[rendition.name].variant(rendition, uri)
 
     def multivariant(self) -> PlaylistText:
         """The multivariant playlist of all rungs."""

@@ -1,0 +1,111 @@
+"""A low-latency segment from its first part on: what is known of it, its bytes and its lines.
+
+Pure. RFC 8216bis calls it the parent of its parts. It is *open* until it is whole; then its bytes
+are put together once, and parts become views of that.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from surgecast.errors import LocalError
+from surgecast.hls.model import MediaSegment, OpenSegment, Part
+from surgecast.hls.render import render_open_segment, render_part, render_segment
+from surgecast.media.part import PartSet
+
+Payload = bytes | memoryview
+
+
+class Parent:
+    """Made of its first part; changed by the window alone.
+
+    `start_s` is where it starts on the window's own count of published seconds, `new_init` says
+    that the parent before it has other initialization sections.
+    """
+
+    def __init__(self, first: PartSet, rungs: Sequence[str], start_s: float, new_init: bool):
+        self.first = replace(first, payloads={})
+        """What was said of the first part, without its bytes."""
+        self.msn = first.msn
+        self.init = first.init
+        self.start_s = start_s
+        self.new_init = new_init
+        self.duration_s = 0.0
+        self.part_count = 0
+        self.whole = False
+        self._parts: list[PartSet] = []
+        self._part_lines: dict[str, list[str]] = {rung: [] for rung in rungs}
+        self._end_lines = dict.fromkeys(rungs, "")
+
+    @property
+    def end_s(self) -> float:
+        return self.start_s + self.duration_s
+
+    def check(self, parts: PartSet) -> None:
+        """Raise LocalError where these parts do not belong here."""
+        if parts.epoch != self.first.epoch or parts.init != self.init or parts.discontinuity:
+            raise LocalError(
+                f"part {parts.msn}.{parts.index}: another encoder run needs another segment"
+            )
+
+    def add(self, parts: PartSet) -> None:
+        self._parts.append(parts)
+        self.part_count += 1
+        self.duration_s += parts.duration_s
+        for rung, lines in self._part_lines.items():
+            uri = base_name(parts.object_name(rung))
+            independent = parts.independent
+            lines.append(render_part(Part(uri, parts.duration_s, independent=independent)))
+
+    def close(self) -> dict[str, tuple[bytes, list[tuple[str, Payload]]]]:
+        """It is whole. By rung: its bytes, and its parts' names and places in them."""
+        self.whole = True
+        joined = {rung: self._join(rung) for rung in self._part_lines}
+        # The sets themselves would keep the same bytes a second time.
+        self._parts = []
+        return joined
+
+    def _join(self, rung: str) -> tuple[bytes, list[tuple[str, Payload]]]:
+        segment = MediaSegment(base_name(self.first.parent_name(rung)), self.duration_s)
+        self._end_lines[rung] = render_segment(segment)
+        body = b"".join(parts.payloads[rung] for parts in self._parts)
+        views: list[tuple[str, Payload]] = []
+        begin = 0
+        for parts in self._parts:
+            end = begin + len(parts.payloads[rung])
+            views.append((parts.object_name(rung), memoryview(body)[begin:end]))
+            begin = end
+        return body, views
+
+    def part_names(self) -> Iterator[str]:
+        """Of every part, in every rung."""
+        for rung in self._part_lines:
+            stem = self.first.parent_name(rung).removesuffix(".m4s")
+            for index in range(self.part_count):
+                yield f"{stem}.{index}.m4s"
+
+    def segment_names(self) -> Iterator[str]:
+        yield from map(self.first.parent_name, self._part_lines)
+
+    def next_part_name(self, rung: str) -> str:
+        """Of the part that comes next while the encoder lives."""
+        stem = self.first.parent_name(rung).removesuffix(".m4s")
+        if not self.whole:
+            return f"{stem}.{self.part_count}.m4s"
+        return f"ll/{rung}/{self.first.epoch}-{self.msn + 1}.0.m4s"
+
+    def text(self, rung: str, *, leads: bool, with_parts: bool) -> str:
+        """Its lines. The parent that leads a playlist names its initialization section."""
+        named = leads or self.new_init
+        head = OpenSegment(
+            parts=(),
+            program_date_time=self.first.program_date_time,
+            discontinuity=self.first.discontinuity,
+            map_uri=base_name(self.init.object_name(rung)) if named else None,
+        )
+        lines = self._part_lines[rung] if with_parts else ()
+        return "".join((render_open_segment(head), *lines, self._end_lines[rung]))
+
+
+def base_name(path: str) -> str:
+    """Relative to the playlist of the same rung."""
+    return path.rpartition("/")[2]
