@@ -11,6 +11,10 @@ from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
 
+RATE_MIN = 0.95
+RATE_MAX = 1.05
+"""Media seconds a second. Sound at these speeds is not noticed."""
+
 
 class State(StrEnum):
     WAITING = "waiting"
@@ -47,7 +51,8 @@ class PlaybackBuffer:
         self.buffered_s = 0.0
         self.played_s = 0.0
         self.stalls: list[Stall] = []
-        self._threshold_s = threshold_s
+        self.threshold_s = threshold_s
+        self._rate = 1.0
         self._created_at = self._now = now
         self._started_at: float | None = None
         self._queue: deque[Buffered] = deque()
@@ -83,6 +88,23 @@ class PlaybackBuffer:
         if self.state in (State.WAITING, State.STALLED) and self._enough():
             self._play(now)
 
+    def set_rate(self, rate: float, now: float) -> None:
+        """Play `rate` seconds of media a second from `now` on. Raises ValueError out of range."""
+        if not RATE_MIN <= rate <= RATE_MAX:
+            raise ValueError(f"rate: expected {RATE_MIN} to {RATE_MAX}, found {rate}")
+        self.advance(now)
+        self._rate = rate
+
+    def skip(self, seconds: float, now: float) -> float:
+        """Leave out up to `seconds` of what is buffered; how much it was."""
+        self.advance(now)
+        left_out_s = min(seconds, self.buffered_s)
+        self._consume(left_out_s)
+        self.played_s -= left_out_s
+        if left_out_s and not self._queue and self.state is State.PLAYING:
+            self._ran_out(now)
+        return left_out_s
+
     def finish(self, now: float) -> None:
         """No more media will come: playing out is the end, not a stall."""
         self.advance(now)
@@ -100,13 +122,13 @@ class PlaybackBuffer:
         self._now = now
         if self.state is not State.PLAYING:
             return
-        shown_s = min(elapsed_s, self.buffered_s)
+        shown_s = min(elapsed_s * self._rate, self.buffered_s)
         self._consume(shown_s)
         if not self._queue:
-            self._ran_out(began + shown_s)
+            self._ran_out(began + shown_s / self._rate)
 
     def _enough(self) -> bool:
-        return self.buffered_s >= self._threshold_s or self._finished
+        return self.buffered_s >= self.threshold_s or self._finished
 
     def _play(self, now: float) -> None:
         if self._started_at is None:

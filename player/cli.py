@@ -8,6 +8,7 @@ import sys
 from rich.console import Console
 
 from player.arguments import seconds_above_0
+from player.low_latency import play_low_latency
 from player.report import Report, as_table
 from player.session import Options, play
 from surgecast.errors import RemoteError
@@ -28,6 +29,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="a line of JSON a second, the last with `final: true`",
     )
+    parser.add_argument(
+        "--low-latency",
+        action="store_true",
+        help="play part by part, close to the live edge, where the URL has low-latency HLS",
+    )
     parser.add_argument("--no-abr", action="store_true", help="stay on the variant it starts with")
 
 
@@ -38,11 +44,14 @@ def run(args: argparse.Namespace) -> int:
     latest = _Latest(Report(args.url, 0.0), shown=args.progress)
     options = Options(abr=not args.no_abr)
     try:
-        report = asyncio.run(play(args.url, args.seconds, on_update=latest.take, options=options))
+        watch = play_low_latency if args.low_latency else play
+        report = asyncio.run(watch(args.url, args.seconds, on_update=latest.take, options=options))
     except RemoteError as error:
         return _failed(str(error))
     except KeyboardInterrupt:
         report = latest.report
+    if report.plain_because:
+        _say(f"{args.url}: no low latency: {report.plain_because}; played plainly")
     _show(report, as_json=args.json or args.progress)
     if report.played:
         return 0
@@ -69,8 +78,12 @@ def _write_line(values: dict[str, object]) -> None:
     sys.stdout.flush()
 
 
-def _failed(text: str) -> int:
+def _say(text: str) -> None:
     sys.stderr.write(f"surgecast play: {text}\n")
+
+
+def _failed(text: str) -> int:
+    _say(text)
     return 1
 
 

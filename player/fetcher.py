@@ -31,12 +31,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A complete answer. `seconds` is from request to last byte."""
+    """A complete answer. `seconds` is from request to last byte, `transfer_s` from the headers:
+    what a server held back until it was there says nothing about the link before that."""
 
     url: str
     data: bytes
     seconds: float
     headers: Mapping[str, str]
+    transfer_s: float = 0.0
 
 
 class FetchError(RemoteError):
@@ -62,15 +64,15 @@ class Fetcher:
         self._clock = clock
         self._limits = limits
         self._sleep = sleep
-        self._timeout = aiohttp.ClientTimeout(
-            total=limits.total_s, sock_connect=limits.connect_s, connect=limits.connect_s
-        )
 
-    async def get(self, url: str) -> Body:
-        """The body of `url`. Raises FetchError, within `Limits`, when it cannot be had."""
+    async def get(self, url: str, held_s: float = 0.0) -> Body:
+        """The body of `url`. Raises FetchError, within `Limits`, when it cannot be had.
+
+        `held_s` is how much longer each attempt may take because the server waits for news.
+        """
         for attempt in range(1, self._limits.attempts + 1):
             try:
-                return await self._once(url)
+                return await self._once(url, self._limits.total_s + held_s)
             except FetchError as error:
                 final = error.status and error.status < 500 and error.status not in _LATER
                 if final or attempt == self._limits.attempts:
@@ -78,20 +80,23 @@ class Fetcher:
                 await self._sleep(self._limits.pause_s * 2 ** (attempt - 1))
         raise AssertionError("attempts is at least 1")
 
-    async def _once(self, url: str) -> Body:
-        started = self._clock.now()
+    async def _once(self, url: str, total_s: float) -> Body:
+        connect_s = self._limits.connect_s
+        limits = aiohttp.ClientTimeout(total=total_s, sock_connect=connect_s, connect=connect_s)
+        began = answered = self._clock.now()
         try:
-            async with self._session.get(url, timeout=self._timeout) as response:
+            async with self._session.get(url, timeout=limits) as response:
+                answered = self._clock.now()
                 if response.status != 200:
                     kind = f"HTTP {response.status}"
                     raise self._failed(kind, f"{url}: the server answers {kind}", response.status)
                 data = await self._body(response)
                 headers = {name.lower(): value for name, value in response.headers.items()}
         except aiohttp.ConnectionTimeoutError as error:
-            what = f"{url}: cannot connect within {self._limits.connect_s:g} s"
+            what = f"{url}: cannot connect within {connect_s:g} s"
             raise self._failed("connection", what) from error
         except TimeoutError as error:
-            what = f"{url}: no complete answer within {self._limits.total_s:g} s"
+            what = f"{url}: no complete answer within {total_s:g} s"
             raise self._failed("time-out", what) from error
         except aiohttp.InvalidURL as error:
             raise self._failed("bad URL", f"{url}: not a valid URL", 400) from error
@@ -104,7 +109,8 @@ class Fetcher:
         except aiohttp.ClientError as error:
             what = f"{url}: {error or type(error).__name__}"
             raise self._failed("broken connection", what) from error
-        return Body(str(response.url), data, self._clock.now() - started, headers)
+        ended = self._clock.now()
+        return Body(str(response.url), data, ended - began, headers, ended - answered)
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
         pieces = bytearray()

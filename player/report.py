@@ -20,6 +20,27 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True)
+class LowLatency:
+    """What only a low-latency viewing has. Counts, and seconds as the playlist gave them."""
+
+    part_target_s: float
+    hold_back_s: float
+    parts: int = 0
+    blocked_reloads: int = 0
+    """Playlists the server answered when there was news."""
+    delta_updates: int = 0
+    hints_used: int = 0
+    hints_unused: int = 0
+    """Asked for ahead, and then not what was listed, or not to be had."""
+    unavailable: int = 0
+    """Answers of HTTP 503."""
+    jumps: int = 0
+    """Times the picture left something out to be live again."""
+    rate: float = 1.0
+    """Of play, now."""
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Seconds throughout, except counts. Also the shape of the updates while playing."""
 
@@ -35,7 +56,7 @@ class Report:
     """On the screen now."""
     buffered_s: float = 0.0
     rungs: Mapping[str, int] = field(default_factory=dict)
-    """Segments fetched of each rung."""
+    """Segments, in low latency parts too, fetched of each rung."""
     switches: int = 0
     segments: int = 0
     received_bytes: int = 0
@@ -44,6 +65,10 @@ class Report:
     anomalies: Mapping[str, int] = field(default_factory=dict)
     error: str | None = None
     """Why the viewing ended early; None when it did not."""
+    low_latency: LowLatency | None = None
+    """None where it played plainly."""
+    plain_because: str | None = None
+    """Why it did although low latency was asked for."""
 
     @property
     def rebuffering_ratio(self) -> float:
@@ -100,9 +125,21 @@ def as_table(report: Report) -> Table:
         "request errors": _counts(report.request_errors),
         "anomalies": _counts(report.anomalies),
     }
+    if report.low_latency is not None:
+        rows |= _low_latency(report.low_latency)
     for name, value in rows.items():
         table.add_row(name, value)
     return table
+
+
+def _low_latency(seen: LowLatency) -> dict[str, str]:
+    return {
+        "low latency": f"parts of {seen.part_target_s:g} s, {seen.hold_back_s:g} s from the edge",
+        "parts": f"{seen.parts}, {seen.hints_used} asked ahead ({seen.hints_unused} in vain)",
+        "reloads": f"{seen.blocked_reloads} blocked, {seen.delta_updates} deltas, "
+        f"{seen.unavailable} answered 503",
+        "jumps": str(seen.jumps),
+    }
 
 
 def _latency(latency: Latency | None) -> str:

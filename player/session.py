@@ -6,7 +6,6 @@ by a manual clock.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -17,7 +16,8 @@ import aiohttp
 from player.abr import BandwidthEstimate, choose
 from player.buffer import Buffered, PlaybackBuffer, State
 from player.fetcher import Body, Fetcher, FetchError, Limits
-from player.report import Report, latency_of
+from player.report import Report
+from player.tally import Tally
 from player.tracker import Fetch, Tracker
 from surgecast.clock import Clock, RealClock
 from surgecast.errors import RemoteError
@@ -43,6 +43,7 @@ class Options:
     """`threshold_s`: media needed before the picture starts, and after each stall."""
 
     threshold_s: float = 1.0
+    """Of plain playing; in low latency it follows from the hold-back."""
     abr: bool = True
     limits: Limits = field(default_factory=Limits)
     give_up_s: float = GIVE_UP_S
@@ -101,18 +102,13 @@ class _Viewing:
         self._loading_since = clock.now()
         self._fetching: asyncio.Task[Body] | None = None
         self._fetch: Fetch | None = None
-        self._rungs: Counter[str] = Counter()
-        self._last_rung = ""
-        self._switches = 0
-        self._received_bytes = 0
-        self._anomalies: Counter[str] = Counter()
-        self._latencies: list[float] = []
+        self._tally = Tally()
         self._error: str | None = None
 
     async def open(self) -> None:
         """Load the first playlist, and through it learn the variants. Raises RemoteError."""
         body = await self._fetcher.get(self._url)
-        playlist = _parsed(body, parse)
+        playlist = parsed(body, parse)
         if isinstance(playlist, MediaPlaylist):
             self._tracker = Tracker(body.url)
             self._take_playlist(playlist, self._began_at)
@@ -123,7 +119,7 @@ class _Viewing:
         self._tracker = Tracker(urljoin(body.url, first.uri))
         started = self._clock.now()
         media = await self._fetcher.get(self._tracker.url)
-        self._take_playlist(_parsed(media, parse_media), started)
+        self._take_playlist(parsed(media, parse_media), started)
 
     async def run(self, seconds: float | None, on_update: OnUpdate | None) -> None:
         """Until the time is up, the stream has ended or it cannot be had any more."""
@@ -145,27 +141,9 @@ class _Viewing:
 
     def report(self) -> Report:
         """The viewing so far."""
-        buffer = self._buffer
-        return Report(
-            url=self._url,
-            elapsed_s=self._clock.now() - self._began_at,
-            played_s=buffer.played_s,
-            startup_s=buffer.startup_s,
-            stalls=len(buffer.stalls),
-            stall_s=buffer.stall_s(),
-            live_latency_s=latency_of(self._latencies),
-            state=buffer.state.value,
-            rung=buffer.rung,
-            buffered_s=buffer.buffered_s,
-            rungs=dict(self._rungs),
-            switches=self._switches,
-            segments=self._rungs.total(),
-            received_bytes=self._received_bytes,
-            bandwidth_bps=self._estimate.bps(),
-            request_errors=dict(self._fetcher.errors),
-            anomalies=dict(self._anomalies),
-            error=self._error,
-        )
+        elapsed_s = self._clock.now() - self._began_at
+        bps, errors = self._estimate.bps(), self._fetcher.errors
+        return self._tally.report(self._url, elapsed_s, self._buffer, bps, errors, self._error)
 
     def _over(self, end_at: float | None) -> bool:
         timed_out = end_at is not None and self._clock.now() >= end_at
@@ -204,7 +182,7 @@ class _Viewing:
     def _loaded(self, task: asyncio.Task[Body]) -> None:
         """A playlist came, or did not: then try again until it has been too long."""
         try:
-            playlist = _parsed(task.result(), parse_media)
+            playlist = parsed(task.result(), parse_media)
         except RemoteError as error:
             now = self._clock.now()
             self._reload_at = now + 1.0
@@ -220,7 +198,7 @@ class _Viewing:
         update = self._tracker.update(playlist, loaded_at)
         self._reload_at = update.reload_at
         self._usable_at = self._clock.now()
-        self._anomalies.update(anomaly.kind.value for anomaly in update.anomalies)
+        self._tally.anomalies.update(anomaly.kind.value for anomaly in update.anomalies)
 
     def _fetched(self, task: asyncio.Task[Body]) -> None:
         """A segment came, or did not: then the picture jumps over it."""
@@ -229,25 +207,19 @@ class _Viewing:
         try:
             body = task.result()
         except FetchError:
-            self._anomalies["segment given up"] += 1
+            self._tally.anomalies["segment given up"] += 1
             return
         if urlsplit(fetch.url).path.endswith(".ts") and len(body.data) % PACKET_BYTES:
             self._fetcher.errors["truncated"] += 1
-            self._anomalies["segment given up"] += 1
+            self._tally.anomalies["segment given up"] += 1
             return
         rung = rung_of(fetch.url, self._variants.get(self._tracker.url))
-        self._count(rung, len(body.data))
+        self._tally.media(rung, len(body.data))
         moment = fetch.program_date_time
         start_utc = None if moment is None else moment.timestamp()
         self._buffer.append(Buffered(fetch.duration_s, start_utc, rung), now)
         self._estimate.sample(len(body.data), body.seconds)
         self._adapt()
-
-    def _count(self, rung: str, size_bytes: int) -> None:
-        self._switches += bool(self._last_rung) and rung != self._last_rung
-        self._last_rung = rung
-        self._rungs[rung] += 1
-        self._received_bytes += size_bytes
 
     def _adapt(self) -> None:
         """Between two segments, choose the variant the next one comes from."""
@@ -261,12 +233,11 @@ class _Viewing:
 
     def _sample(self) -> None:
         self._buffer.advance(self._clock.now())
-        playhead = self._buffer.playhead_utc
-        if self._buffer.state is State.PLAYING and playhead is not None:
-            self._latencies.append(self._clock.utc() - playhead)
+        self._tally.sample(self._buffer, self._clock.utc())
 
 
-def _parsed(body: Body, parser: Callable[[str], T]) -> T:
+def parsed(body: Body, parser: Callable[[str], T]) -> T:
+    """What `parser` makes of an answer. Raises RemoteError that names its URL."""
     try:
         return parser(body.data.decode("utf-8"))
     except (RemoteError, UnicodeDecodeError) as error:
@@ -277,10 +248,12 @@ def rung_of(segment_url: str, variant: Variant | None) -> str:
     """The rung a segment belongs to, as people name it.
 
     surgecast names it in the path (`/live/{channel}/{rung}/{epoch}-{msn}.ts`), which alone tells
-    what a server that switches by itself has sent; elsewhere it is the variant's resolution.
+    what a server that switches by itself has sent, with `ll` before the rung in low latency;
+    elsewhere it is the variant's resolution.
     """
     parts = urlsplit(segment_url).path.split("/")
-    if len(parts) >= 5 and parts[-4] == "live":
+    plain, low_latency = parts[-4:-3] == ["live"], parts[-5:-4] == ["live"] and parts[-3] == "ll"
+    if plain or low_latency:
         return parts[-2]
     if variant is not None and variant.height is not None:
         return f"{variant.width}x{variant.height}"

@@ -23,6 +23,7 @@ class AnomalyKind(StrEnum):
     MSN_WENT_BACK = "media sequence went back"
     SEGMENTS_MISSED = "segments missed"
     URI_CHANGED = "segment URI changed"
+    UNCHANGED = "blocking reload without news"
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,9 +171,7 @@ class Server:
 
 
 def _text(text: str) -> web.Response:
-    return web.Response(
-        text=text, content_type="application/vnd.apple.mpegurl", headers=_HEADERS
-    )
+    return web.Response(text=text, content_type="application/vnd.apple.mpegurl", headers=_HEADERS)
 
 
 def _video(body: bytes) -> web.Response:

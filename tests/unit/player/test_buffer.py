@@ -98,3 +98,27 @@ def test_every_second_is_startup_play_or_stall(
     assert waited_s + often.played_s + often.stall_s() == pytest.approx(now, abs=1e-6)
     assert often.played_s == pytest.approx(seldom.played_s, abs=1e-6)
     assert often.stall_s() == pytest.approx(seldom.stall_s(), abs=1e-6)
+
+
+def test_a_rate_plays_more_or_less_media_in_the_same_time() -> None:
+    buffer = PlaybackBuffer(0.0, threshold_s=1.0)
+    buffer.append(Buffered(10.0, start_utc=1000.0), 0.0)
+    buffer.set_rate(1.05, 1.0)
+    buffer.advance(3.0)
+    assert buffer.playhead_utc == pytest.approx(1000.0 + 1.0 + 2.1)
+    buffer.set_rate(0.95, 3.0)
+    buffer.advance(20.0)
+    assert buffer.stalls == [Stall(pytest.approx(3.0 + 6.9 / 0.95))]
+    with pytest.raises(ValueError, match=r"0\.95 to 1\.05"):
+        buffer.set_rate(1.2, 20.0)
+
+
+def test_what_is_skipped_was_not_played() -> None:
+    buffer = PlaybackBuffer(0.0, threshold_s=1.0)
+    buffer.append(Buffered(4.0, start_utc=1000.0), 0.0)
+    buffer.append(Buffered(4.0, start_utc=1004.0), 0.0)
+    assert buffer.skip(5.0, 1.0) == 5.0
+    assert (buffer.played_s, buffer.buffered_s) == (pytest.approx(1.0), pytest.approx(2.0))
+    assert buffer.playhead_utc == pytest.approx(1006.0)
+    assert buffer.skip(5.0, 1.0) == pytest.approx(2.0)
+    assert buffer.state is State.STALLED

@@ -84,6 +84,15 @@ def test_a_table_for_people(film_url: str, capsys: pytest.CaptureFixture[str]) -
     assert "live latency" in capsys.readouterr().out
 
 
+def test_low_latency_of_a_plain_url_plays_plainly_and_says_why(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(arguments(url + "index.m3u8", "--low-latency", "--seconds", "0.3")) == 0
+    printed = capsys.readouterr()
+    said = "no low latency: no EXT-X-PART-INF in its playlist; played plainly"
+    assert said in printed.err and "live latency" in printed.out
+
+
 def test_a_404_is_one_line_and_status_1(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(arguments(url + "nothing.m3u8")) == 1
     lines = capsys.readouterr().err.splitlines()
