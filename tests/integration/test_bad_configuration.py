@@ -11,12 +11,8 @@ import pytest_asyncio
 import yaml
 
 from surgecast.cli import main
-from tests.support.origins import (
-    Origin,
-    channel,
-    numbered,
-    origin,
-)
+from tests.support.origins import Origin, channel, numbered, origin
+from tests.support.verdict import seamless
 
 KEY = "right-key-4711"
 
@@ -121,9 +117,9 @@ async def changing(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Or
 async def goes_on(running: Origin, name: str, before: dict[int, str]) -> None:
     """`name` was not touched since `before`: its line of segments goes on without a seam."""
     playlist = await running.beyond(max(before), name)
-    assert "#EXT-X-DISCONTINUITY\n" not in playlist
-    epochs = {uri.partition("-")[0] for uri in (*before.values(), *numbered(playlist).values())}
-    assert len(epochs) == 1
+    assert seamless(playlist, running.lines, name)
+    listed = numbered(playlist)
+    assert all(listed[msn] == before[msn] for msn in listed if msn in before)
     assert (await running.json(f"/api/v1/channels/{name}"))[1]["source"]["encoder_runs"] == 1
 
 
@@ -165,7 +161,7 @@ async def test_a_reload_touches_only_what_changed(changing: Origin) -> None:
     playlist = await changing.beyond(max(b_before) + 2, "b")
     listed = numbered(playlist)
     assert all(listed[msn] == b_before[msn] for msn in listed if msn in b_before)
-    assert playlist.count("#EXT-X-DISCONTINUITY\n") in (1, 2), "at the cut, and after a slate"
+    assert "#EXT-X-DISCONTINUITY\n" in playlist, "at the cut"
     await changing.beyond(1, "c")
     c_encoders = len(changing.children())
     changing.write({"a": channel(), "c": channel(small, window={"window_segments": 7})})

@@ -25,6 +25,7 @@ from tests.support.origins import (
     watched,
 )
 from tests.support.ports import free_port
+from tests.support.verdict import seamless
 
 FFMPEG = ffmpeg.find()
 KEY = "right-key-4711"
@@ -131,8 +132,8 @@ async def test_a_channel_that_never_saw_its_source_keeps_the_origin_from_being_r
 async def test_the_neighbour_of_bad_sources_plays_on(bad_sources: Origin) -> None:
     before = numbered(await bad_sources.playlist("a"))
     playlist = await bad_sources.beyond(max(before) + 2, "a")
-    assert "#EXT-X-DISCONTINUITY\n" not in playlist
-    assert (await bad_sources.json("/api/v1/channels/a"))[1]["state"] == "live"
+    assert seamless(playlist, bad_sources.lines, "a")
+    assert (await bad_sources.json("/api/v1/channels/a"))[1]["source"]["encoder_runs"] == 1
 
 
 @on_one_loop
@@ -158,8 +159,9 @@ async def test_a_wrong_stream_key_is_refused_before_a_frame_is_used(
 
 async def test_state_that_is_damaged_costs_no_other_channel(tmp_path: Path) -> None:
     """A ledger that cannot be read, one whose place is taken, and a segment with a wrong byte."""
-    names = ("ledger", "mirror")
-    async with origin(tmp_path, {name: channel() for name in names}) as running:
+    # The window holds more than is published until it is looked at, however long that takes.
+    long = channel(window={"window_segments": 100})
+    async with origin(tmp_path, dict.fromkeys(("ledger", "mirror"), long)) as running:
         await running.beyond(1, "mirror")
         assert await running.terminate() == 0
         sets = sorted((running.state / "mirror/segments").glob("*.set"), key=lambda p: int(p.stem))

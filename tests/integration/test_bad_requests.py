@@ -6,11 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.support.origins import (
-    Origin,
-    numbered,
-    origin,
-)
+from tests.support.origins import Origin, numbered, origin
 
 on_one_loop = pytest.mark.asyncio(loop_scope="module")
 
@@ -112,11 +108,10 @@ async def test_known_objects_have_one_spelling(plain: Origin) -> None:
     ids=["path", "long path", "field", "fields", "bomb", "length", "nul", "tls", "text", "version"],
 )
 async def test_requests_that_are_none_are_refused(plain: Origin, request_bytes: bytes) -> None:
-    before = await plain.listed()
     answer = await plain.raw(request_bytes)
     assert re.match(rb"HTTP/1\.[01] (4\d\d|505) |$", answer), answer[:200]
     assert b"Traceback" not in answer and b"Traceback" not in plain.log.encode()
-    assert await plain.beyond(max(before))
+    assert await plain.listed(), "others are served"
 
 
 @on_one_loop

@@ -7,6 +7,7 @@ import asyncio
 import os
 import re
 import signal
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,13 +16,17 @@ import aiohttp
 import pytest
 
 from player.check import check_stream
+from player.report import Report
+from player.session import Options, play
 from surgecast.hls.model import MediaPlaylist
 from surgecast.hls.parse import parse_media
 from tests.players.drivers.every import every_player
 from tests.players.sighting import Sighting
 from tests.support.ports import free_port
 from tests.support.running import (
+    LONG_WINDOW,
     SMALL_LADDER,
+    WAIT_S,
     RunningOrigin,
     channel,
     publisher,
@@ -29,13 +34,17 @@ from tests.support.running import (
     running_origin,
     until,
 )
+from tests.support.verdict import broken
 
-TEST = f"{{source: {{kind: test, width: 320, height: 180}}, ladder: {SMALL_LADDER}}}"
+TEST = (
+    f"{{source: {{kind: test, width: 320, height: 180}}, ladder: {SMALL_LADDER}, "
+    f"window: {LONG_WINDOW}, segment_duration_s: 1}}"
+)
 
 
 @asynccontextmanager
 async def http_session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=WAIT_S)) as http:
         yield http
 
 
@@ -56,15 +65,15 @@ def alive(pid: int) -> bool:
 async def test_a_publisher_is_killed_and_comes_back_as_another(tmp_path: Path) -> None:
     """Slate between, readers go on, MSNs contiguous, discontinuities marked, no rule broken."""
     port = free_port()
-    channels = rtmp_channel(port)
+    channels = rtmp_channel(port, LONG_WINDOW)
     url = f"rtmp://127.0.0.1:{port}/live/sesame"
     async with running_origin(tmp_path, channels) as origin, http_session() as http:
         base = f"{origin.base}/live/live"
         await origin.logged("ladder")
         async with publisher(url) as first:
             await until(http, f"{origin.base}/readyz", "true")
-            strict = asyncio.create_task(watch_strictly(f"{base}/index.m3u8", 26))
-            check = asyncio.create_task(check_stream(f"{base}/index.m3u8", 30))
+            strict = asyncio.create_task(watch_strictly(f"{base}/index.m3u8", 22))
+            check = asyncio.create_task(check_stream(f"{base}/index.m3u8", 22))
             await until(http, f"{base}/high/media.m3u8", "-4.ts")
             first.kill()
             mark = await origin.logged("the slate is shown")
@@ -74,10 +83,10 @@ async def test_a_publisher_is_killed_and_comes_back_as_another(tmp_path: Path) -
             await origin.logged("the source is shown", after=mark)
             playlist = await media(http, f"{base}/high/media.m3u8")
             report, sighting = await check, await strict
-        assert [f"{f.rule} {f.what}" for f in report.findings] == []
-        assert sum(segment.discontinuity for segment in playlist.segments) == 2
+        assert broken(report.findings) == []
+        assert sum(segment.discontinuity for segment in playlist.segments) >= 2
         assert sighting.errors == []
-        assert sighting.frames >= 26 * 25 * 0.99
+        assert sighting.frames >= 22 * 25 * 0.99
         info = (await channel(http, origin.base, "live"))["source"]
         assert (info["input"]["width"], info["encoder_runs"]) == (640, 2)
 
@@ -103,16 +112,23 @@ async def test_an_origin_is_killed_and_goes_on_where_it_was(tmp_path: Path) -> N
         bytes_before = await fetch_all(h, f"{base}/high/", before)
         children = origin.children()
         lines_before = len(origin.lines)
-        await origin.mirrored("a", mine.next_msn - 1)
-        await origin.restart()
-        await until(h, f"{base}/high/media.m3u8", "#EXTINF")
+        async with viewer(f"{base}/index.m3u8") as reports:
+            await two_more_segments(reports)
+            newest = await media(h, f"{base}/high/media.m3u8")
+            await origin.mirrored("a", newest.next_msn - 1)
+            await origin.restart()
+            await until(h, f"{base}/high/media.m3u8", "#EXTINF")
+            report = await two_more_segments(reports)
+        assert report.error is None and set(report.anomalies) <= {"segment given up"}, report
         assert not any(alive(pid) for pid in children), "no FFmpeg outlives its origin"
         again = await media(h, f"{base}/high/media.m3u8")
         mark = await origin.logged("the source is shown", after=lines_before)
         after = await media(h, f"{base}/high/media.m3u8")
         assert again.next_msn >= before.next_msn, "MSNs never go back (R4)"
         assert after.next_msn > before.next_msn
-        assert after.segments[-1].discontinuity, "a new encoder is a discontinuity"
+        new = max(0, before.next_msn - after.media_sequence)
+        marks = [segment.discontinuity for segment in after.segments[new:]]
+        assert any(marks), "a new encoder is a discontinuity"
         for msn, uri in listed(before):
             assert dict(listed(after)).get(msn, uri) == uri, "a listed segment never changes (R1)"
         assert await fetch_all(h, f"{base}/high/", before) == bytes_before
@@ -121,6 +137,29 @@ async def test_an_origin_is_killed_and_goes_on_where_it_was(tmp_path: Path) -> N
             assert dict(listed(mine_after)).get(msn, uri) == uri
         assert "/low/" in mine_after.segments[-1].uri, "a session keeps its rung"
         assert mark
+
+
+@asynccontextmanager
+async def viewer(url: str) -> AsyncIterator[deque[Report]]:
+    """Our own player, whose buffer outlives an origin that is away; its newest report."""
+    reports: deque[Report] = deque(maxlen=1)
+    options = Options(give_up_s=WAIT_S)
+    viewing = asyncio.create_task(play(url, None, on_update=reports.append, options=options))
+    try:
+        yield reports
+    finally:
+        viewing.cancel()
+        await asyncio.wait([viewing])
+
+
+async def two_more_segments(reports: deque[Report]) -> Report:
+    async with asyncio.timeout(WAIT_S):
+        while not reports:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+        enough = reports[0].segments + 2
+        while reports[0].segments < enough:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    return reports[0]
 
 
 def listed(playlist: MediaPlaylist) -> list[tuple[int, str]]:
@@ -155,7 +194,7 @@ async def set_rung(
 
 async def test_a_failing_encoder_does_not_cost_the_publisher(tmp_path: Path) -> None:
     port = free_port()
-    channels = rtmp_channel(port)
+    channels = rtmp_channel(port, LONG_WINDOW)
     async with running_origin(tmp_path, channels) as origin, http_session() as http:
         await origin.logged("waiting for the source")
         async with publisher(f"rtmp://127.0.0.1:{port}/live/sesame") as source:

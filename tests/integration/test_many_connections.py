@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.origins import WAIT_S, Origin, channel, origin, until
+from tests.support.verdict import seamless
 
 CONNECTIONS = 10_000
 PER_SOURCE = 5_000
@@ -105,7 +106,8 @@ async def new_viewer(running: Origin) -> None:
 
 @pytest.mark.usefixtures("many_files")
 async def test_ten_thousand_connections(tmp_path: Path) -> None:
-    async with origin(tmp_path) as running:
+    # However long ten thousand take to come, none of them is idle for too long.
+    async with origin(tmp_path, http={"keepalive_timeout_s": 600}) as running:
         await new_viewer(running)
         before = await running.listed()
         rss_before = running.rss_bytes()
@@ -119,7 +121,7 @@ async def test_ten_thousand_connections(tmp_path: Path) -> None:
             growth = (running.rss_bytes() - rss_before) / CONNECTIONS
             assert growth < RSS_PER_CONNECTION_MAX, f"{growth:.0f} bytes a connection"
             await new_viewer(running)
-            assert "#EXT-X-DISCONTINUITY\n" not in await running.beyond(max(before) + 2)
+            assert seamless(await running.beyond(max(before) + 2), running.lines, "a")
             assert (await running.readiness())["ready"]
             await asyncio.to_thread(crowd.leave)
         # The one that asks is a connection itself.
@@ -162,11 +164,11 @@ async def test_readers_that_take_nothing_are_cut_off(tmp_path: Path) -> None:
                 await asyncio.to_thread(crowd.ask, path.encode())
                 held = running.rss_bytes() - rss_before
                 assert held < STALLED * WRITE_BUFFER_BYTES + 24 * size, f"{held} bytes held"
-                return await running.metric("surgecast_readers_aborted_total") == STALLED
+                return await running.metric("surgecast_readers_aborted_total") >= STALLED
 
             await until(all_cut_off, "every stalled reader to be cut off")
             await until(lambda: open_connections(running, 1), "the gauge to fall")
             assert await running.metric("surgecast_connections_open") == 1
         await new_viewer(running)
-        assert "#EXT-X-DISCONTINUITY\n" not in await running.beyond(max(before) + 1)
+        assert seamless(await running.beyond(max(before) + 1), running.lines, "a")
         assert await running.metric("surgecast_readers_aborted_total") == STALLED

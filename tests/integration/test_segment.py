@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from segmenter import ffmpeg
@@ -14,21 +15,32 @@ from surgecast.clock import RealClock
 from surgecast.hls.parse import parse_media, parse_multivariant
 from surgecast.hls.ts import nal_units, packets, read
 from surgecast.log import Log
-from tests.support.running import ROOT, SMALL_LADDER
+from tests.support.running import ROOT, SMALL_LADDER, WAIT_S
 
 INFO = SourceInfo("h264", 320, 180, None, None, False, None, "aac", 48_000)
 
 
-async def segment(folder: Path, config: str, seconds: float) -> tuple[int, str]:
+async def segment(
+    folder: Path, config: str, enough: Callable[[], bool] = lambda: False
+) -> tuple[int, str]:
+    """Package until there is `enough`; exit status and what was said."""
     file = folder / "segmenter.yaml"
     file.write_text(config, encoding="utf-8")
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "surgecast.cli", "segment", "-c", str(file)),
-        *("--seconds", str(seconds)),
+        *("--seconds", str(2 * WAIT_S)),
         cwd=ROOT,
         stderr=asyncio.subprocess.PIPE,
     )
-    _, words = await process.communicate()
+    ending = asyncio.create_task(process.communicate())
+    try:
+        async with asyncio.timeout(WAIT_S):
+            while not enough() and not ending.done():  # noqa: ASYNC110 - a folder does not tell
+                await asyncio.sleep(0.1)
+    finally:
+        if not ending.done():
+            process.terminate()
+    _, words = await asyncio.wait_for(ending, WAIT_S)
     return process.returncode or 0, words.decode()
 
 
@@ -40,7 +52,12 @@ async def test_a_source_is_packaged_into_a_folder(tmp_path: Path) -> None:
         f"output: {out}\nladder: {SMALL_LADDER}\n"
         "source: {kind: test, width: 320, height: 180}\nsegment_duration_s: 1\n"
     )
-    status, words = await segment(tmp_path, config, 8)
+
+    def three_segments() -> bool:
+        playlist = out / "low/media.m3u8"
+        return playlist.exists() and playlist.read_text(encoding="utf-8").count("#EXTINF") >= 3
+
+    status, words = await segment(tmp_path, config, three_segments)
     assert status == 0, words
     index = parse_multivariant((out / "index.m3u8").read_text(encoding="utf-8"))
     assert [v.uri for v in index.variants] == [
@@ -61,7 +78,7 @@ async def test_a_source_is_packaged_into_a_folder(tmp_path: Path) -> None:
 async def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file", encoding="utf-8")
     config = f"output: {tmp_path / 'out'}\nsource: {{kind: test}}\n"
-    status, words = await segment(tmp_path, config, 15)
+    status, words = await segment(tmp_path, config)
     assert status == 1
     assert str(tmp_path / "out") in words
 

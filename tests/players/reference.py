@@ -104,6 +104,7 @@ def multivariant(uri: str) -> str:
 class LiveWindow:
     """A sliding window over the good segments; time starts with the first request.
 
+    A segment a second, and one a request at most: a player on a slow machine misses none.
     With `mutating` the URI of each listed MSN changes on every reload, which breaks rule R1.
     """
 
@@ -117,7 +118,7 @@ class LiveWindow:
         now = time.monotonic()
         self._start = now if self._start is None else self._start
         self._requests += 1
-        end = min(SEGMENTS, LIVE_START + int(now - self._start))
+        end = min(SEGMENTS, LIVE_START + int(now - self._start), LIVE_START - 1 + self._requests)
         begin = max(0, end - WINDOW)
         listed = self._segments[begin:end]
         if self._mutating:

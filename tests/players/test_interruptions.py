@@ -1,6 +1,7 @@
 """Real players while the source is lost, and while the origin itself is killed.
 
-In `make test` hls.js watches; with SURGECAST_ALL_PLAYERS=1 all players do, each on its own origin.
+Runs with SURGECAST_ALL_PLAYERS=1, each player on its own origin: one that must never stall needs
+a machine that is not busy. tests/integration/test_life.py asks the same of what is played.
 """
 
 import asyncio
@@ -21,10 +22,14 @@ from tests.support.running import (
     until,
 )
 
-pytestmark = pytest.mark.players
+pytestmark = [
+    pytest.mark.players,
+    pytest.mark.skipif(
+        os.environ.get("SURGECAST_ALL_PLAYERS") != "1", reason="SURGECAST_ALL_PLAYERS is not 1"
+    ),
+]
 
-ALL = os.environ.get("SURGECAST_ALL_PLAYERS") == "1"
-PLAYERS = [p for p in every_player() if ALL or p.name == "hls.js"]
+PLAYERS = every_player()
 FPS = 25
 
 

@@ -25,7 +25,8 @@ SMALL_LADDER = (
     "{name: mid, height: 144, video_bps: 180k}, "
     "{name: low, height: 108, video_bps: 90k}]}"
 )
-
+LONG_WINDOW = "{window_segments: 60}"
+"""What happened in a test is still listed when it is looked at, however long that took."""
 
 _ACTIVATE = """
 import os, sys
@@ -39,10 +40,10 @@ os.execv(sys.argv[2], sys.argv[2:])
 """What a service manager does: the socket is descriptor 3, and the environment says so."""
 
 
-def rtmp_channel(port: int) -> str:
+def rtmp_channel(port: int, window: str = "{}") -> str:
     """A channel `live` that waits for a publisher of /live/sesame on `port`."""
     return (
-        f"channels:\n  live:\n    ladder: {SMALL_LADDER}\n"
+        f"channels:\n  live:\n    ladder: {SMALL_LADDER}\n    window: {window}\n"
         f"    source: {{kind: rtmp, host: 127.0.0.1, port: {port}, key: sesame}}\n"
     )
 

@@ -21,7 +21,7 @@ _LIBRARIES = {
     "shaka.js": _HERE / "node_modules/shaka-player/dist/shaka-player.compiled.js",
     "video.js": _HERE / "node_modules/video.js/dist/video.min.js",
 }
-_OPENING_LIMIT_S = 40.0
+_OPENING_LIMIT_S = 90.0
 
 
 class BrowserPlayer:

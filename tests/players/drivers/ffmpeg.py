@@ -8,7 +8,7 @@ import re
 from tests.players.process import missing, run
 from tests.players.sighting import Sighting, holes
 
-_OPENING_LIMIT_S = 30.0
+_OPENING_LIMIT_S = 60.0
 _PICTURE = re.compile(r"\[Parsed_showinfo.* n: *\d+ pts:.* pts_time:(-?[\d.]+) .* s:(\d+)x(\d+) ")
 _COMPLAINT = re.compile(r"\[(warning|error|fatal|panic)\]")
 

@@ -1,7 +1,7 @@
 // Counts what a <video> element shows, in the same way for every player under test.
 "use strict";
 
-const START_LIMIT_MS = 20000;
+const START_LIMIT_MS = 60000;
 
 class Observer {
   constructor(video) {
