@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from origin.channel import Channel, check_writable
+from origin.gauges import watch_encoders
 from origin.page import page_routes
 from origin.reload import diff
 from origin.settings import OriginSettings
 from segmenter import ffmpeg
 from segmenter.ingest.feeds import Feeds
+from segmenter.machine import Machine
 from surgecast.clock import Clock, RealClock
 from surgecast.config import load
 from surgecast.delivery.api import ApiHandlers
@@ -36,6 +38,7 @@ class Origin:
         self.settings = load(config, OriginSettings)
         self.directory = Directory(self._clock)
         self.channels: dict[str, Channel] = {}
+        self._machine = Machine(self._clock)
         self._feeds: Feeds | None = None
         self._limit_warning: str | None = None
         self._changing = asyncio.Lock()
@@ -46,6 +49,7 @@ class Origin:
         program = ffmpeg.find(self.settings.ffmpeg)
         metrics = Metrics()
         self._watch(metrics)
+        watch_encoders(metrics, self.channels)
         watch_directory(metrics, self.directory)
         api = ApiHandlers(self.directory, self.settings.api, self)
         app = build_app(
@@ -137,6 +141,7 @@ class Origin:
             feeds=self._feeds,
             state_dir=self.settings.state_dir,
             directory=self.directory,
+            machine=self._machine,
             clock=self._clock,
         )
         self.channels[name] = channel

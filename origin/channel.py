@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from origin.settings import ChannelSettings
+from segmenter.bounds import FED_BYTES_MAX, encoder_bytes_max
 from segmenter.channel import ChannelSegmenter
+from segmenter.encode_watch import EncodeStatus
 from segmenter.ingest.feeds import Feeds
 from segmenter.ladder import Decided
+from segmenter.machine import Machine
+from segmenter.settings import is_fed
 from segmenter.timeline import Memory
 from surgecast.clock import Clock
 from surgecast.delivery.channels import Directory, Stage
@@ -35,6 +39,7 @@ class Channel:
         feeds: Feeds,
         state_dir: Path,
         directory: Directory,
+        machine: Machine,
         clock: Clock,
     ) -> None:
         self.name = name
@@ -46,6 +51,7 @@ class Channel:
         self._feeds = feeds
         self._folder = state_dir / name
         self._directory = directory
+        self._machine = machine
         self._clock = clock
         self._log = Log("origin", channel=name)
         self._journal: ChannelJournal | None = None
@@ -73,9 +79,14 @@ class Channel:
     @property
     def warning(self) -> str | None:
         """What its operator should know though viewers are served."""
-        if self._segmenter is None or self.state != "slate":
+        if self._segmenter is None:
             return None
-        return f"shows its slate: {self._segmenter.status.last_error or 'no source yet'}"
+        status = self._segmenter.status
+        if self.state == "slate":
+            return f"shows its slate: {status.last_error or 'no source yet'}"
+        if shed := status.encode.shed:
+            return f"the machine is too small: without {', '.join(shed)}"
+        return None
 
     def start(self) -> None:
         """Begin; what goes wrong is in `error` and in the log, not raised."""
@@ -103,7 +114,13 @@ class Channel:
             "peer": status.peer if status else None,
             "encoder_runs": status.runs if status else 0,
             "input": status.source.to_dict() if status and status.source else None,
+            "encoder": self.encode.to_dict(),
         }
+
+    @property
+    def encode(self) -> EncodeStatus:
+        """How its encoder keeps up, and which rungs it goes without."""
+        return self._segmenter.status.encode if self._segmenter else EncodeStatus()
 
     @property
     def not_mirrored(self) -> int:
@@ -159,6 +176,7 @@ class Channel:
             decided=Decided.from_dict(ledger.decided) if ledger.decided else None,
             clock=self._clock,
             feed=feed,
+            machine=self._machine,
         )
         self.error = None
         if not ledger.decided:
@@ -212,6 +230,7 @@ class Channel:
                 segments=len(restored.kept),
                 next_msn=window.next_msn,
             )
+        self._tell_bounds(decided, window)
         log = FileSessionLog(self._folder)
         self._stage = self._directory.add(
             self.name,
@@ -221,6 +240,18 @@ class Channel:
             memory=StageMemory(journal, log, log.load()),
         )
         self.restored.set()
+
+    def _tell_bounds(self, decided: Decided, window: Window) -> None:
+        """What the channel's media takes of memory at most, whatever happens."""
+        encoder_bytes = encoder_bytes_max(decided.ladder)
+        source_bytes = FED_BYTES_MAX if is_fed(self.settings.source) else 0
+        self._log.info(
+            "memory",
+            window_bytes=window.bytes_bound,
+            encoder_bytes=encoder_bytes,
+            source_bytes=source_bytes,
+            bytes_bound=window.bytes_bound + encoder_bytes + source_bytes,
+        )
 
     def publish(self, segments: SegmentSet) -> None:
         assert self._stage is not None, "a channel is opened before it publishes"

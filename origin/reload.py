@@ -14,7 +14,7 @@ class Changes:
     replace: tuple[str, ...] = ()
     """Stopped and started: rungs, window or sessions differ."""
     change_source: tuple[str, ...] = ()
-    """Viewers stay: only source or slate differ."""
+    """Viewers stay: only source, slate or what is done on overload differ."""
     needs_restart: tuple[str, ...] = ()
     """Settings of the process itself, which hold until it is started again."""
 

@@ -50,7 +50,7 @@ class ChannelSettings(SegmentSettings):
 
     def same_media(self, other: "ChannelSettings") -> bool:
         """Whether a change from one to the other leaves rungs, window and viewers as they are."""
-        changing = {"source", "slate"}
+        changing = {"source", "slate", "overload"}
         return self.model_dump(exclude=changing) == other.model_dump(exclude=changing)
 
 

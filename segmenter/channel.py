@@ -9,14 +9,17 @@ from collections.abc import Sequence
 from typing import Literal
 
 from segmenter.command import encoder_command, slate_command, source_input
+from segmenter.encode_watch import EncodeWatch
 from segmenter.encoder import CutSet, Encoder
 from segmenter.ingest.feed import Feed
 from segmenter.ladder import Decided, Ladder, decide
+from segmenter.machine import Machine
 from segmenter.publishing import Publisher
-from segmenter.settings import SegmentSettings, TestSource
+from segmenter.settings import FileSource, SegmentSettings, TestSource
 from segmenter.sink import SegmentSink
 from segmenter.slate import Slate
 from segmenter.source import UNSEEN, OpenSource, SourceOpener, test_info
+from segmenter.source_info import SourceInfo
 from segmenter.status import Status
 from segmenter.timeline import Memory
 from segmenter.ts import h264_codec
@@ -27,6 +30,11 @@ from surgecast.supervise import Backoff, keep_running
 
 _ENCODERS_MAX = 5
 """Encoders that may fail on one connection before the publisher is let go."""
+
+_RELIEF_S = 2.0
+"""An encoder that relieves another is given this time to start before the source counts as lost."""
+_REST_MIN_S = 1.0
+"""A recording that has less left than this is begun anew."""
 
 State = Literal["starting", "live", "slate"]
 
@@ -45,10 +53,12 @@ class ChannelSegmenter:
         decided: Decided | None = None,
         clock: Clock,
         feed: Feed | None = None,
+        machine: Machine | None = None,
     ) -> None:
         """`memory` and `decided` are those of the channel's earlier life, if it had one.
 
-        `feed` delivers the bytes of an rtmp, srt or udp source; FFmpeg opens others itself.
+        `feed` delivers the bytes of an rtmp, srt or udp source; FFmpeg opens others itself. All
+        channels of a process share one `machine`.
         """
         self.name = name
         self.status = Status()
@@ -57,7 +67,9 @@ class ChannelSegmenter:
         self._clock = clock
         self._log = Log("segmenter", channel=name)
         self._decided = decided
+        self._machine = machine or Machine(clock)
         self._ladder: Ladder | None = None
+        self._watch: EncodeWatch | None = None
         self._opener = SourceOpener(
             settings.source, ffmpeg=ffmpeg, feed=feed, status=self.status, log=self._log
         )
@@ -101,6 +113,14 @@ class ChannelSegmenter:
 
     def _open(self, decided: Decided) -> None:
         self._ladder = decided.ladder
+        self._watch = EncodeWatch(
+            decided.ladder,
+            self._settings.overload,
+            machine=self._machine,
+            status=self.status.encode,
+            clock=self._clock,
+            log=self._log,
+        )
         self._publisher.open(decided)
 
     async def _prepare_slate(self, ladder: Ladder) -> str:
@@ -136,29 +156,44 @@ class ChannelSegmenter:
 
     async def _encode_on(self, opened: OpenSource) -> None:
         """Encode to the source's end. A publisher is kept when only the encoder fails."""
-        backoff, intake = Backoff(), opened.intake
-        for failures in range(1, _ENCODERS_MAX + 1):
+        backoff, intake, failures = Backoff(), opened.intake, 0
+        start_s: float | None = 0.0
+        relieved = False
+        while start_s is not None:
             try:
-                return await self._encode(opened)
+                start_s = await self._encode(opened, start_s, relieved=relieved)
             except SurgecastError as error:
+                failures += 1
                 if failures == _ENCODERS_MAX or intake is None or not intake.restart():
                     raise
                 self._log.error("the encoder failed; another takes over", error=error)
-            await asyncio.sleep(backoff.pause_s(failures))
-        return None
+                await asyncio.sleep(backoff.pause_s(failures))
+                relieved = False
+            else:
+                relieved = True
+                if start_s is not None and intake is not None and not intake.restart():
+                    return
 
-    async def _encode(self, opened: OpenSource) -> None:
-        ladder = self._ladder
-        assert ladder is not None, "the ladder is decided before anything is encoded"
+    async def _encode(self, opened: OpenSource, start_s: float, *, relieved: bool) -> float | None:
+        """One encoder. Where in a recording another one goes on; None at the source's end.
+
+        With `relieved`, another encoder has just made room for this one.
+        """
+        watch = self._watch
+        assert watch is not None, "the ladder is decided before anything is encoded"
         self.status.runs += 1
-        run, publisher = self.status.runs, self._publisher
+        run, publisher, ladder = self.status.runs, self._publisher, watch.ladder
         source, info = self._opener.source, opened.info
-        media = source_input(source, form=opened.form, has_sound=info.has_sound)
+        media = source_input(source, form=opened.form, has_sound=info.has_sound, start_s=start_s)
         encoder = Encoder(
             ladder, lambda cut: publisher.publish_cut(run, cut), clock=self._clock, log=self._log
         )
+        if relieved:
+            encoder.heard_at += _RELIEF_S
         publisher.watch(encoder)
-        self._log.info("encoder started", run=run, **info.to_dict())
+        rungs = " ".join(rung.name for rung in ladder.rungs)
+        self._log.info("encoder started", run=run, rungs=rungs, **info.to_dict())
+        watching = asyncio.create_task(watch.run(encoder, opened.intake))
         try:
             status = await encoder.run(
                 lambda pipes: encoder_command(self._ffmpeg, media, ladder, pipes),
@@ -167,7 +202,24 @@ class ChannelSegmenter:
             )
         finally:
             publisher.watch(None)
+            watching.cancel()
+            await asyncio.wait([watching])
+            if not watching.cancelled() and (error := watching.exception()) is not None:
+                self._log.exception("the encoder is not watched", error)
+        if encoder.left:
+            return _position_s(info, start_s + encoder.done_s)
         if status != 0:
             raise RemoteError(f"FFmpeg ended with status {status}: {encoder.last_words()}")
-        self.status.last_error = "the source ended"
         self._log.info("encoder ended", run=run)
+        if start_s > 0 and isinstance(source, FileSource):
+            return 0.0  # what was begun in the middle is over: from here on it is looped
+        self.status.last_error = "the source ended"
+        return None
+
+
+def _position_s(info: SourceInfo, played_s: float) -> float:
+    """Where in a recording an encoder has arrived; 0 in what has no end."""
+    if not info.duration_s:
+        return 0.0
+    position_s = played_s % info.duration_s
+    return position_s if position_s < info.duration_s - _REST_MIN_S else 0.0

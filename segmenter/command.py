@@ -27,15 +27,23 @@ class Input:
     """True where frames are known to be whole, so that no deinterlacer is needed."""
 
 
-def source_input(source: Source, *, form: str = "flv", has_sound: bool = True) -> Input:
-    """The input of a channel's encoder. `form` is what comes on standard input for fed sources."""
+def source_input(
+    source: Source, *, form: str = "flv", has_sound: bool = True, start_s: float = 0.0
+) -> Input:
+    """The input of a channel's encoder. `form` is what comes on standard input for fed sources.
+
+    `start_s` is where in a recording to begin. A file is then played to its end and not again:
+    FFmpeg seeks to the wrong place in the second pass of `-stream_loop`.
+    """
     if isinstance(source, TestSource):
         return Input(_test_input(source), has_sound=True, progressive=True)
     if isinstance(source, FileSource):
         # -re: at native speed; -stream_loop -1: again for ever.
-        return Input(("-re", "-stream_loop", "-1", "-i", f"file:{source.path}"), has_sound)
+        pass_ = ("-ss", f"{start_s:.3f}") if start_s else ("-stream_loop", "-1")
+        return Input(("-re", *pass_, "-i", f"file:{source.path}"), has_sound)
     if isinstance(source, PullSource):
-        return Input(_pull_input(source), has_sound)
+        seek = ("-ss", f"{start_s:.3f}") if start_s else ()
+        return Input((*seek, *_pull_input(source)), has_sound)
     return Input(_fed_input(form), has_sound)
 
 

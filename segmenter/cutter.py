@@ -38,6 +38,10 @@ class CutSegment:
     def packets(self) -> bytes:
         return b"".join(piece.packets for piece in self.pieces)
 
+    @property
+    def size_bytes(self) -> int:
+        return sum(len(piece.packets) for piece in self.pieces)
+
 
 @dataclass(slots=True)
 class _Open:
@@ -60,6 +64,9 @@ class TsCutter:
         self._open: list[_Open] = []
         self._audio_until: int | None = None
         self._frame_ticks = 0
+        self._newest: int | None = None
+        self.media_ticks = 0
+        """Video that has come since the first key frame, by its time stamps."""
 
     def feed(self, data: bytes) -> list[CutSegment]:
         """Take more bytes; the segments they completed. Raises LocalError if sync is lost."""
@@ -121,6 +128,9 @@ class TsCutter:
         if not self._open:
             self._held_bytes = 0
             return  # before the first key frame nothing can be shown
+        if self._newest is not None:
+            self.media_ticks += ticks_after(piece.pts, self._newest)
+        self._newest = piece.pts
         video = self._open[-1].pieces
         if video:
             last = next((p.pts for p in reversed(video) if p.is_video), piece.pts)

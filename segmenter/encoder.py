@@ -8,15 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from segmenter.bounds import PIPE_BYTES, READ_BYTES, segment_bytes_max, unmatched_bytes_max
 from segmenter.cutter import CutSegment, TsCutter
 from segmenter.ladder import Ladder
+from segmenter.ts import TICKS_PER_S, TICKS_WRAP, ticks_after
 from surgecast.clock import Clock
 from surgecast.errors import LocalError
 from surgecast.log import Log
 from surgecast.supervise import Child
 
-_READ_BYTES = 1 << 18
-_PIPE_BYTES = 1 << 20
 _UNMATCHED_MAX = 8
 _LINES_LOGGED_MAX = 20
 _F_SETPIPE_SZ = 1031
@@ -50,16 +50,38 @@ class Encoder:
         self._on_set = on_set
         self._clock = clock
         self._log = log
-        self._cutters = [TsCutter() for _ in ladder.rungs]
+        self._cutters = [TsCutter(segment_bytes_max(ladder, rung)) for rung in ladder.rungs]
         self._unmatched: dict[int, dict[str, CutSegment]] = {}
+        self._unmatched_bytes = 0
+        self._unmatched_bytes_max = unmatched_bytes_max(ladder)
         self._readers: dict[int, int] = {}
         self._ended = asyncio.Event()
         self._drained = asyncio.Event()
         self._failure: Exception | None = None
         self._lines_logged = 0
+        self._leaving = asyncio.Event()
+        self._done_ticks: int | None = None
+        self.done_s = 0.0
+        """From the start of its first set to the end of its newest."""
         self.child: Child | None = None
         self.heard_at = clock.now()
         """When it last wrote something."""
+
+    @property
+    def media_s(self) -> float:
+        """Media that has come in every rung, finished segments or not."""
+        return min(cutter.media_ticks for cutter in self._cutters) / TICKS_PER_S
+
+    @property
+    def left(self) -> bool:
+        """It was asked to leave, and made room."""
+        return self._leaving.is_set()
+
+    def leave(self, *, at_once: bool = False) -> None:
+        """End with the next whole set, or now: another encoder takes over."""
+        self._leaving.set()
+        if at_once:
+            self._ended.set()
 
     @property
     def drained(self) -> bool:
@@ -98,7 +120,9 @@ class Encoder:
             if feed is not None and self.child.process.stdin is not None:
                 feeding = feed(self.child.process.stdin)
             await self._until_ended(silent_max_s, feeding)
-            if self._ended.is_set() and self._failure is None:
+            if self.left:
+                self.child.kill()  # what it could still write is missed by nobody
+            elif self._ended.is_set() and self._failure is None:
                 # Its pipes are closed, but it may still be on its way out: a signal now would
                 # make a failure of a run that went well.
                 await self.child.ends_within(_EXIT_S)
@@ -124,9 +148,8 @@ class Encoder:
         for _ in self._ladder.rungs:
             read_fd, write_fd = os.pipe()
             os.set_blocking(read_fd, False)
-            # Room for a key frame at once, so that the encoder does not wait for our turn.
             with suppress(OSError):
-                fcntl.fcntl(read_fd, _F_SETPIPE_SZ, _PIPE_BYTES)
+                fcntl.fcntl(read_fd, _F_SETPIPE_SZ, PIPE_BYTES)
             ours.append(read_fd)
             theirs.append(write_fd)
         return ours, theirs
@@ -144,7 +167,7 @@ class Encoder:
     def _readable(self, fd: int) -> None:
         index = self._readers[fd]
         try:
-            data = os.read(fd, _READ_BYTES)
+            data = os.read(fd, READ_BYTES)
         except BlockingIOError:
             return
         try:
@@ -170,11 +193,26 @@ class Encoder:
                 continue
             gathered = self._unmatched.setdefault(segment.start_ticks, {})
             gathered[name] = replace(segment, duration_ticks=whole)
+            self._unmatched_bytes += segment.size_bytes
             if len(gathered) == len(self._ladder.rungs):
                 del self._unmatched[segment.start_ticks]
-                self._on_set(CutSet(segment.start_ticks, gathered))
+                self._unmatched_bytes -= sum(cut.size_bytes for cut in gathered.values())
+                self._hand_on(CutSet(segment.start_ticks, gathered))
         if len(self._unmatched) > _UNMATCHED_MAX:
             raise LocalError("the rungs of one encoder do not start their segments together")
+        if self._unmatched_bytes > self._unmatched_bytes_max:
+            allowed = self._unmatched_bytes_max
+            raise LocalError(f"segments that wait for other rungs grew beyond {allowed} bytes")
+
+    def _hand_on(self, cut: CutSet) -> None:
+        if self._ended.is_set():
+            return  # it has left: its successor's segments are next
+        self._on_set(cut)
+        since = cut.start_ticks if self._done_ticks is None else self._done_ticks
+        self._done_ticks = (cut.start_ticks + int(self._ladder.segment_ticks)) % TICKS_WRAP
+        self.done_s += ticks_after(self._done_ticks, since) / TICKS_PER_S
+        if self.left:
+            self._ended.set()
 
     async def _until_ended(
         self, silent_max_s: float, feeding: "asyncio.Future[None] | None"

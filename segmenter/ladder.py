@@ -4,8 +4,8 @@ Decided once, at the channel's first start, and kept: a source that comes back w
 or frame rate is scaled and padded into the same rungs.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -72,6 +72,20 @@ class Ladder:
     @property
     def segment_duration_s(self) -> Fraction:
         return Fraction(self.segment_frames) / self.frame_rate
+
+    def only(self, names: Collection[str]) -> "Ladder":
+        """The same ladder with these rungs alone: what is encoded while others are shed."""
+        return replace(self, rungs=tuple(rung for rung in self.rungs if rung.name in names))
+
+    def filled(self, payloads: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Bytes for every rung, highest first: a rung that is missing has the very bytes of the
+        next lower one that is there (rule R16). The lowest is always there."""
+        found: dict[str, bytes] = {}
+        lower = b""
+        for rung in reversed(self.rungs):
+            lower = payloads.get(rung.name, lower)
+            found[rung.name] = lower
+        return {rung.name: found[rung.name] for rung in self.rungs}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, to be kept with the channel's state."""

@@ -95,6 +95,8 @@ class Overload:
         self.speed: float | None = None
         """Media seconds encoded a second; None until an encoder has settled."""
         self.lag_s = 0.0
+        self.extra_cores = 0.0
+        """What the rungs that may return would take of the machine."""
 
     @property
     def encoded(self) -> tuple[str, ...]:
@@ -202,6 +204,7 @@ class Overload:
     def _restore_some(self, run: "_Run", now: float) -> Decision | None:
         """The rungs that went last, as many as fit, once there was room for one long enough."""
         back = self._fitting(run)
+        self.extra_cores = self._extra_cores(back)
         if not back:
             self._room_since = None
             return None
@@ -222,13 +225,13 @@ class Overload:
         back: tuple[str, ...] = ()
         for count in range(1, len(self._shed) + 1):
             candidates = tuple(reversed(self._shed[-count:]))
-            if self.extra_cores(candidates) > room:
+            if self._extra_cores(candidates) > room:
                 break
             back = candidates
         return back
 
-    def extra_cores(self, rungs: Sequence[str]) -> float:
-        """What encoding `rungs` as well would cost, in cores."""
+    def _extra_cores(self, rungs: Sequence[str]) -> float:
+        """What encoding `rungs` as well would cost."""
         wanted = {*self.encoded, *rungs}
         whole = tuple(rung.name for rung in self._rungs if rung.name in wanted)
         return self._cost_of(whole) - self._cost_of(self.encoded)

@@ -82,8 +82,8 @@ class Publisher:
 
     def publish_cut(self, run: int, cut: CutSet) -> None:
         """Put one set of encoder run `run` on the timeline and on show."""
-        timeline = self._timeline
-        assert timeline is not None, "a channel is opened before anything is published"
+        timeline, decided = self._timeline, self._decided
+        assert timeline is not None and decided is not None, "a channel is opened first"
         now, utc = self._clock.now(), self._clock.utc()
         place = timeline.place(run, cut.start_ticks, now=now, utc=utc)
         if place is None:
@@ -93,7 +93,7 @@ class Publisher:
         payloads = {
             rung: seal(segment.packets, shift, place.msn) for rung, segment in cut.segments.items()
         }
-        if self._publish(place, payloads):
+        if self._publish(place, decided.ladder.filled(payloads)):
             self._status.last_error = None
             if place.discontinuity or place.msn == 0:
                 self._log.info("the source is shown", msn=place.msn, run=run)

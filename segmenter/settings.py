@@ -107,6 +107,11 @@ Source = Annotated[
 ]
 
 
+def is_fed(source: Source) -> bool:
+    """Whether its bytes pass through us; FFmpeg reads others itself."""
+    return isinstance(source, RtmpSource | SrtSource | UdpSource)
+
+
 class RungSettings(Settings):
     """One rung of a ladder, as written by hand."""
 

@@ -15,6 +15,7 @@ _FPS = re.compile(r"([0-9.]+)(k?) fps\b")
 _TBR = re.compile(r"([0-9.]+)(k?) tbr\b")
 _STREAM_BITRATE = re.compile(r"\b(\d+) kb/s")
 _TOTAL_BITRATE = re.compile(r"^\s*Duration:.*bitrate: (\d+) kb/s")
+_DURATION = re.compile(r"^\s*Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)")
 _RATE = re.compile(r"\b(\d+) Hz\b")
 _INTERLACED = re.compile(r"\b(top|bottom) (first|coded first)|interlaced")
 
@@ -32,6 +33,8 @@ class SourceInfo:
     display_aspect: Fraction | None
     audio_codec: str | None
     audio_rate_hz: int | None
+    duration_s: float | None = None
+    """None for what has no end, or does not say."""
 
     @property
     def has_sound(self) -> bool:
@@ -78,7 +81,15 @@ def parse_report(lines: Sequence[str], name: str) -> SourceInfo:
         display_aspect=_aspect(aspect),
         audio_codec=audio[1] if audio else None,
         audio_rate_hz=int(rate[1]) if rate else None,
+        duration_s=_duration_s(lines),
     )
+
+
+def _duration_s(lines: Sequence[str]) -> float | None:
+    match = next((m for line in lines if (m := _DURATION.match(line))), None)
+    if match is None:
+        return None
+    return int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3])
 
 
 def _is_moving(description: str) -> bool:

@@ -1,7 +1,8 @@
 """What an operator may ask of a channel's source."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from segmenter.encode_watch import EncodeStatus
 from segmenter.source_info import SourceInfo
 
 
@@ -14,5 +15,6 @@ class Status:
     runs: int = 0
     last_error: str | None = None
     """Why the source is not shown; None once it is."""
+    encode: EncodeStatus = field(default_factory=EncodeStatus)
     sink_error: str | None = None
     """Why segments cannot be put on show, whatever the source does; None once they can."""

@@ -5,12 +5,13 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 
+from segmenter.bounds import HELD_BYTES_MAX
 from segmenter.ingest.feed import Connection
 from segmenter.probe import probe
 from segmenter.source_info import SourceInfo
 from surgecast.errors import RemoteError
 
-_HELD_BYTES_MAX = 16 << 20
+_WRITE_BYTES = 1 << 16
 _LOOKS_S = (0.4, 0.8, 1.6, 3.2, 6.4)
 """How much longer to listen before each look: a key frame may be seconds away."""
 
@@ -26,6 +27,8 @@ class Intake:
         self._news = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
+        self._waited_s = 0.0
+        self._waits_since: float | None = None
         self._task = asyncio.create_task(self._listen())
 
     @property
@@ -58,6 +61,13 @@ class Intake:
         """Write everything, what was held first, to the encoder's standard input."""
         return asyncio.ensure_future(self._pump(stdin))
 
+    @property
+    def waited_s(self) -> float:
+        """How long encoders have waited for the source, in sum."""
+        if self._waits_since is None:
+            return self._waited_s
+        return self._waited_s + asyncio.get_running_loop().time() - self._waits_since
+
     def restart(self) -> bool:
         """Be ready for another encoder in the middle of the stream; False if the source is gone."""
         if self._ended:
@@ -75,12 +85,17 @@ class Intake:
         await self._connection.close()
 
     async def _listen(self) -> None:
+        chunks = aiter(self._connection)
         try:
-            async for chunk in self._connection:
+            while True:
+                # Room first: what is not asked for waits with the publisher, not with us.
                 await self._room.wait()
+                chunk = await anext(chunks, None)
+                if chunk is None:
+                    return
                 self._held.append(chunk)
                 self._held_bytes += len(chunk)
-                if self._held_bytes >= _HELD_BYTES_MAX:
+                if self._held_bytes >= HELD_BYTES_MAX:
                     self._room.clear()
                 self._news.set()
         finally:
@@ -91,15 +106,25 @@ class Intake:
         try:
             while self._held or not self._ended:
                 if not self._held:
-                    self._news.clear()
-                    await self._news.wait()
+                    await self._wait_for_news()
                     continue
                 chunk = self._held.popleft()
+                for at in range(0, len(chunk), _WRITE_BYTES):
+                    stdin.write(chunk[at : at + _WRITE_BYTES])
+                    await stdin.drain()
                 self._held_bytes -= len(chunk)
-                self._room.set()
-                stdin.write(chunk)
-                await stdin.drain()
+                if self._held_bytes < HELD_BYTES_MAX:
+                    self._room.set()
         except (BrokenPipeError, ConnectionResetError):
             pass  # the encoder has ended; its own status says why
         finally:
             stdin.close()
+
+    async def _wait_for_news(self) -> None:
+        began = self._waits_since = asyncio.get_running_loop().time()
+        self._news.clear()
+        try:
+            await self._news.wait()
+        finally:
+            self._waits_since = None
+            self._waited_s += asyncio.get_running_loop().time() - began

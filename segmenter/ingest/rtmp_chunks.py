@@ -7,12 +7,13 @@ that exceeds one gets a RemoteError that says which.
 import struct
 from dataclasses import dataclass, field
 
+from segmenter.bounds import RTMP_MESSAGE_BYTES_MAX, RTMP_PENDING_BYTES_MAX
 from surgecast.errors import RemoteError
 
 CHUNK_SIZE_DEFAULT = 128
 CHUNK_SIZE_MAX = 16 * 1024 * 1024
-MESSAGE_BYTES_MAX = 16 * 1024 * 1024
-PENDING_BYTES_MAX = 24 * 1024 * 1024
+MESSAGE_BYTES_MAX = RTMP_MESSAGE_BYTES_MAX
+PENDING_BYTES_MAX = RTMP_PENDING_BYTES_MAX
 CHUNK_STREAMS_MAX = 64
 
 _EXTENDED = 0xFFFFFF

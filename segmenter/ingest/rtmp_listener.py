@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import cast
 from urllib.parse import parse_qs
 
+from segmenter.bounds import RTMP_QUEUE_BYTES_MAX
 from segmenter.ingest.feed import Form
 from segmenter.ingest.flv import FlvData, FlvPrelude
 from segmenter.ingest.rtmp import Ended, Published, Refused, RtmpConnection
@@ -27,7 +28,7 @@ class RtmpLimits:
     """From the TCP connection to an accepted `publish`."""
     idle_timeout_s: float = 5.0
     """Silence of a publisher after which it counts as gone."""
-    queue_bytes_max: int = 4 * 1024 * 1024
+    queue_bytes_max: int = RTMP_QUEUE_BYTES_MAX
     """Media waiting for the consumer; above it the socket is not read."""
     peers_max: int = 512
 

@@ -30,7 +30,7 @@ class Operations(Protocol):
         ...
 
     def source_info(self, channel: str) -> Mapping[str, Any]:
-        """`state`, and what is known of a channel's source; anything JSON can say."""
+        """`state`, `encoder`, and what is known of a channel's source; anything JSON can say."""
         ...
 
     async def start(self, channel: str) -> None: ...
@@ -168,7 +168,10 @@ class ApiHandlers:
         description: dict[str, Any] = {"name": name, "state": "live" if ready else "starting"}
         if self._operations is not None:
             source = dict(self._operations.source_info(name))
-            description |= {"state": source.pop("state", description["state"]), "source": source}
+            for own in ("state", "encoder"):
+                if own in source:
+                    description[own] = source.pop(own)
+            description["source"] = source
         return description | (_describe_stage(stage) if stage is not None else {"ladder": []})
 
 

@@ -62,7 +62,7 @@ class PlaylistText:
 class BandwidthMeter:
     """Peak and average rate of one rung as RFC 8216 section 4.3.4.2 defines them, bit/s.
 
-    Slates are left out: they say nothing of what the channel needs.
+    Slates are left out, and so are the bytes of another rung: they say nothing of what it needs.
     """
 
     __slots__ = ("_bits", "_seconds", "_segments", "peak_bps")
@@ -253,8 +253,13 @@ class Window:
     def _measure(self, segments: SegmentSet) -> None:
         if segments.slate:
             return
-        for rung, payload in segments.payloads.items():
-            self._meters[rung].add(len(payload), segments.duration_s)
+        measured = b""
+        for rendition in reversed(self.renditions):
+            payload = segments.payloads[rendition.name]
+            # A rung that stands in for one that is shed says nothing of the other's rates.
+            if payload != measured:
+                self._meters[rendition.name].add(len(payload), segments.duration_s)
+            measured = payload
 
     def _list(self, segments: SegmentSet) -> None:
         self._listed.append(segments)

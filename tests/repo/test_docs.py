@@ -164,7 +164,7 @@ def test_every_page_and_picture_is_reachable_from_the_readme():
 def test_decisions_fit_a_screen_and_say_what_would_change_them():
     pages = sorted((DOCS / "decisions").glob("*.md"))
     numbers = [page.name[:4] for page in pages]
-    assert numbers == [f"{number:04}" for number in range(1, len(pages) + 1)]
+    assert len(set(numbers)) == len(pages), "a number names one decision"
     for page in pages:
         assert tree.text(page).startswith(f"# {page.name[:4]} ")
         assert tree.text(page).count("\n") <= 50, f"{page.name} is longer than a screen"

@@ -34,6 +34,11 @@ def test_another_source_keeps_the_viewers() -> None:
     assert changes(BASE.replace("x.mp4", "y.mp4")) == {"source_changed": ["b"]}
 
 
+def test_other_limits_of_overload_keep_the_viewers() -> None:
+    text = BASE.replace("{kind: test}}", "{kind: test}, overload: {enabled: false}}")
+    assert changes(text) == {"source_changed": ["a"]}
+
+
 def test_another_ladder_replaces_the_channel() -> None:
     text = BASE.replace("{kind: test}}", "{kind: test}, ladder: {preset: fast}}")
     assert changes(text) == {"replaced": ["a"]}

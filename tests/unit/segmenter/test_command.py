@@ -87,3 +87,14 @@ def test_the_sound_is_encoded_once() -> None:
     argv = encoder_command("ffmpeg", source_input(source(kind="test")), ladder(), [3, 4, 5])
     assert argv.count("[sound]") == 1
     assert argv.count("-c:a") == 1
+
+
+@pytest.mark.parametrize("kind", ["file", "http"])
+def test_a_recording_goes_on_where_another_encoder_left(kind: str) -> None:
+    """Before `-i`, so that FFmpeg seeks; and not looped, which it would do to the wrong place."""
+    values = {"path": "/clip.mp4"} if kind == "file" else {"url": "http://example.org/clip.mp4"}
+    args = source_input(source(kind=kind, **values), start_s=12.34).args
+    assert args[args.index("-ss") + 1] == "12.340"
+    assert args.index("-ss") < args.index("-i")
+    assert "-stream_loop" not in args
+    assert "-ss" not in source_input(source(kind=kind, **values)).args

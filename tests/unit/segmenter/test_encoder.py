@@ -1,9 +1,14 @@
+import asyncio
+import os
+from collections.abc import Sequence
 from fractions import Fraction
+from pathlib import Path
 
-from segmenter.encoder import Encoder
+from segmenter.encoder import CutSet, Encoder
 from segmenter.ladder import Ladder, Rung
 from surgecast.clock import RealClock
 from surgecast.log import Log
+from tests.support import ts_maker
 
 LADDER = Ladder(
     kind="by_resolution",
@@ -22,3 +27,38 @@ async def test_a_run_that_went_well_is_not_interrupted_on_its_way_out() -> None:
     encoder = Encoder(LADDER, lambda _: None, clock=RealClock(), log=Log("test"))
     status = await encoder.run(lambda pipes: ["bash", "-c", LEAVING.format(pipe=pipes[0])])
     assert status == 0
+
+
+async def test_an_encoder_that_must_leave_goes_with_its_next_segment(tmp_path: Path) -> None:
+    """It is asked to leave in the middle of a segment: that one is whole, and nothing more."""
+    (tmp_path / "all.ts").write_bytes(ts_maker.stream(segments=3, frames=25, tail=True))
+    fifo = tmp_path / "go"
+    os.mkfifo(fifo)
+    sets: list[CutSet] = []
+    encoder = Encoder(LADDER, sets.append, clock=RealClock(), log=Log("test"))
+    started = asyncio.Event()
+
+    def command(pipes: Sequence[int]) -> list[str]:
+        started.set()
+        # Waits until it is told, writes all it has, and would then stay for ever.
+        script = f"read go < {fifo}; cat {tmp_path / 'all.ts'} >&{pipes[0]}; exec sleep 600"
+        return ["bash", "-c", script]
+
+    running = asyncio.create_task(encoder.run(command, silent_max_s=600.0))
+    await started.wait()
+    encoder.leave()
+    await asyncio.to_thread(fifo.write_text, "go\n")
+    async with asyncio.timeout(30):
+        await running
+    assert encoder.left
+    assert len(sets) == 1
+    assert encoder.done_s == 1.0
+
+
+async def test_an_encoder_that_has_no_segment_to_finish_leaves_at_once() -> None:
+    encoder = Encoder(LADDER, lambda _: None, clock=RealClock(), log=Log("test"))
+    running = asyncio.create_task(encoder.run(lambda _: ["sleep", "600"], silent_max_s=600.0))
+    encoder.leave(at_once=True)
+    async with asyncio.timeout(30):
+        await running
+    assert encoder.left and encoder.media_s == 0.0

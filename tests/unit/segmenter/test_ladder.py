@@ -140,3 +140,17 @@ def test_renditions_declare_more_than_the_encoder_may_use() -> None:
         assert rendition.codecs == "avc1.4d401f,mp4a.40.2"
         assert rendition.declared_peak_bps > rung.max_bps + found.audio_bps
         assert rendition.declared_peak_bps < (rung.max_bps + found.audio_bps) * 1.25
+
+
+def test_a_rung_that_is_shed_has_the_very_bytes_of_the_next_lower_one() -> None:
+    """Rule R16: nothing is missing; and memory is not taken twice."""
+    whole = ladder(source(1280, 720))
+    assert [rung.name for rung in whole.rungs] == ["720p", "480p", "360p", "240p"]
+    encoded = whole.only({"480p", "240p"})
+    assert [rung.name for rung in encoded.rungs] == ["480p", "240p"]
+    assert (encoded.level, encoded.segment_frames) == (whole.level, whole.segment_frames)
+    some, few = b"some", b"few"
+    filled = whole.filled({"480p": some, "240p": few})
+    assert list(filled) == ["720p", "480p", "360p", "240p"]
+    assert filled["720p"] is filled["480p"] is some
+    assert filled["360p"] is filled["240p"] is few

@@ -79,3 +79,9 @@ def test_cover_art_is_not_video() -> None:
     lines = changed("(default)", "(attached pic)")
     with pytest.raises(RemoteError, match="sound but no video"):
         parse_report(lines, "song")
+
+
+def test_how_long_a_recording_is_and_that_a_live_stream_has_no_end() -> None:
+    assert parse_report(MP4, "clip").duration_s == 5.28
+    assert parse_report(changed("00:00:05.28", "01:02:03.50"), "").duration_s == 3723.5
+    assert parse_report(changed("00:00:05.28", "N/A"), "live").duration_s is None

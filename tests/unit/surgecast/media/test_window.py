@@ -1,4 +1,5 @@
 import gzip
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -86,6 +87,18 @@ def test_bandwidth_is_what_was_measured_and_slates_do_not_count() -> None:
     variant = shown.variant(rendition, "x")
     assert variant.peak_bps == 8_000_000
     assert variant.average_bps == (2_000_000 + 9 * 100_000) * 8 // 20
+
+
+def test_bytes_that_stand_in_for_a_rung_say_nothing_of_its_bandwidth() -> None:
+    shown = window()
+    for msn in range(20):
+        found = segment_set(msn, size_bytes=100_000 if msn < 10 else 20_000)
+        lower = found.payloads["360p"]
+        payloads = {**found.payloads, "720p": lower, "480p": lower} if msn >= 10 else found.payloads
+        shown.publish(replace(found, payloads=payloads))
+    top, _, low = (shown.variant(rendition, "x") for rendition in shown.renditions)
+    assert top.average_bps == 100_000 * 8 // 2, "as measured while it was encoded"
+    assert low.average_bps == 60_000 * 8 // 2
 
 
 def test_extinf_rounds_to_no_more_than_the_target_duration() -> None:
