@@ -36,7 +36,7 @@ class Origin:
         self._config = config
         self._clock = clock or RealClock()
         self.settings = load(config, OriginSettings)
-        self.directory = Directory(self._clock)
+        self.directory = Directory(self._clock, self.settings.http.waiters_max)
         self.channels: dict[str, Channel] = {}
         self._machine = Machine(self._clock)
         self._feeds: Feeds | None = None

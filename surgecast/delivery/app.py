@@ -4,6 +4,7 @@ Everything under `/live/` is one lookup in the directory's table of routes; what
 404. Errors become answers in one place (`_guard`), which also gives every answer its CORS headers.
 """
 
+import asyncio
 import json
 import os
 import resource
@@ -15,12 +16,14 @@ from dataclasses import dataclass
 
 from aiohttp import hdrs, web
 
-from surgecast.delivery.assets import CORS, SERVER, Asset, accepts_gzip
-from surgecast.delivery.channels import Directory, Entry, Route, SessionPlaylist
-from surgecast.delivery.fastlane import FastRunner, FastServer
+from surgecast.delivery.assets import CORS, SERVER, Asset, Refusal, Reply, accepts_gzip
+from surgecast.delivery.channels import Directory
+from surgecast.delivery.fastlane import FastHandler, FastRunner, FastServer
 from surgecast.delivery.ranges import UNSATISFIABLE, parse_range
 from surgecast.delivery.sessions import SessionsFull
 from surgecast.delivery.settings import DeliverySettings
+from surgecast.delivery.shelf import Asked, Entry, Route
+from surgecast.delivery.waiting import UNAVAILABLE, Wait
 from surgecast.errors import ConfigError, LocalError, RemoteError
 from surgecast.log import Log
 from surgecast.metrics import Metrics
@@ -73,20 +76,24 @@ class DeliveryHandlers:
             raise web.HTTPNotFound(text="there is no such object here, or not yet\n")
         if request.method not in (hdrs.METH_GET, hdrs.METH_HEAD):
             raise web.HTTPMethodNotAllowed(request.method, _METHODS.split(", "))
-        asset = self._asset(route)
-        if asset is None:
-            raise web.HTTPNotFound(text="nothing is on show here yet\n")
-        return await _answer(request, asset)
+        reply = self._ask(route, request.raw_path.partition("?")[2])
+        if isinstance(reply, Wait):
+            reply = await _wait(request, reply)
+        if isinstance(reply, Refusal):
+            response = _error(reply.status, reply.text)
+            response.headers.update(reply.headers)
+            return response
+        return await _answer(request, reply)
 
     def _find(self, request: web.Request) -> Route | None:
         # The raw path: an encoded or dotted spelling of a known URL is another URL, and unknown.
         path = request.raw_path.partition("?")[0]
         return self._directory.routes.get(f"GET {path}".encode("utf-8", "surrogateescape"))
 
-    def _asset(self, route: Route) -> Asset | None:
+    def _ask(self, route: Route, query: str) -> Reply | Wait:
         if isinstance(route, Entry):
-            return route.stage.create_session(secrets.token_urlsafe(16))
-        return route.asset() if isinstance(route, SessionPlaylist) else route
+            return route.create(secrets.token_urlsafe(16))
+        return route.ask(query) if isinstance(route, Asked) else route
 
     async def healthz(self, request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -111,6 +118,26 @@ class DeliveryHandlers:
         return web.Response(
             body=self._metrics.render(), headers={"Content-Type": self._metrics.content_type}
         )
+
+
+async def _wait(request: web.Request, wait: Wait) -> Reply:
+    """The reply once it can be given. A client that goes away makes room for another."""
+    come: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def wake(reached: bool) -> None:
+        if not come.done():
+            come.set_result(reached)
+
+    ticket = wait.room.enter(wait.target, wake)
+    connection = request.protocol
+    if isinstance(connection, FastHandler):
+        connection.waiting = come.cancel
+    try:
+        return wait.reply() if await come else UNAVAILABLE
+    finally:
+        wait.room.leave(ticket)
+        if isinstance(connection, FastHandler):
+            connection.waiting = None
 
 
 async def _answer(request: web.Request, asset: Asset) -> web.StreamResponse:
@@ -324,5 +351,6 @@ async def serve(
         assert runner.fast_server is not None
         yield Serving(settings.host, port, runner.fast_server, warning)
     finally:
+        directory.release_waiters()
         await runner.cleanup()
         listening.close()

@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
+from http import HTTPStatus
 
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
 SEGMENT_TYPE = "video/mp2t"
+MP4_TYPE = "video/mp4"
 PRIVATE = "private, no-store"
 
 CORS = {
@@ -32,6 +34,20 @@ class Tally:
     bytes_out: int = 0
 
 
+class Tallies:
+    """Counters by kind of object, shared by all stages; bytes are what egress is measured from."""
+
+    def __init__(self) -> None:
+        self.by_kind: dict[str, Tally] = {}
+
+    def of(self, kind: str) -> Tally:
+        return self.by_kind.setdefault(kind, Tally())
+
+    @property
+    def bytes_out(self) -> int:
+        return sum(tally.bytes_out for tally in self.by_kind.values())
+
+
 class Asset:
     """One object under one URL. `private` marks what belongs to a single viewer."""
 
@@ -49,7 +65,7 @@ class Asset:
 
     def __init__(
         self,
-        body: bytes,
+        body: bytes | memoryview,
         content_type: str,
         cache_control: Callable[[], str],
         tally: Tally,
@@ -66,7 +82,7 @@ class Asset:
         self.tally = tally
         self._cache_control = cache_control
         self._second = -1
-        self._wires: list[tuple[bytes, bytes | None] | None] = [None, None]
+        self._wires: list[tuple[bytes, bytes | memoryview | None] | None] = [None, None]
 
     def headers(self, gzip: bool) -> dict[str, str]:
         """The headers of a complete answer, without Date and Content-Length."""
@@ -89,10 +105,10 @@ class Asset:
         """A strong tag; each encoding is a representation of its own (RFC 9110 section 8.8.3)."""
         return f'"{self.etag}-gz"' if gzip and self.zipped is not None else f'"{self.etag}"'
 
-    def content(self, gzip: bool) -> bytes:
+    def content(self, gzip: bool) -> bytes | memoryview:
         return self.zipped if gzip and self.zipped is not None else self.body
 
-    def wire(self, gzip: bool) -> tuple[bytes, bytes | None]:
+    def wire(self, gzip: bool) -> tuple[bytes, bytes | memoryview | None]:
         """A whole 200 answer: one piece if small, else head and body. Kept for one second.
 
         The Date header, and how long an object still lives, change no faster than that.
@@ -106,7 +122,7 @@ class Asset:
             wire = self._wires[gzip] = self._make_wire(gzip, second)
         return wire
 
-    def _make_wire(self, gzip: bool, second: int) -> tuple[bytes, bytes | None]:
+    def _make_wire(self, gzip: bool, second: int) -> tuple[bytes, bytes | memoryview | None]:
         content = self.content(gzip)
         headers = {
             **self.headers(gzip),
@@ -119,7 +135,39 @@ class Asset:
         return (head + content, None) if len(content) <= _SMALL_BYTES else (head, content)
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An answer that is an error: told to this client now, kept by nobody."""
+
+    status: int
+    text: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        headers = {"Cache-Control": "no-store"}
+        return headers | {"Retry-After": "1"} if self.status == _UNAVAILABLE else headers
+
+    def wire(self) -> bytes:
+        """The whole answer."""
+        body = f"{self.text}\n".encode()
+        headers = {
+            **self.headers,
+            **CORS,
+            "Content-Type": "text/plain; charset=utf-8",
+            "Content-Length": str(len(body)),
+            "Date": formatdate(usegmt=True),
+            "Server": SERVER,
+        }
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        phrase = HTTPStatus(self.status).phrase
+        return f"HTTP/1.1 {self.status} {phrase}\r\n{lines}\r\n".encode() + body
+
+
+Reply = Asset | Refusal
+"""What can be answered at once."""
+
 SERVER = "surgecast"
+_UNAVAILABLE = 503
 
 
 def accepts_gzip(accept_encoding: str) -> bool:

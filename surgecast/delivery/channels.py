@@ -7,18 +7,32 @@ not exist: no URL is ever decoded, joined or looked up on a disk.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from surgecast.clock import Clock
 from surgecast.delivery.adaptation import CapState, Load, decide
-from surgecast.delivery.assets import PLAYLIST_TYPE, PRIVATE, SEGMENT_TYPE, Asset, Tally
+from surgecast.delivery.assets import (
+    PLAYLIST_TYPE,
+    PRIVATE,
+    SEGMENT_TYPE,
+    Asset,
+    Refusal,
+    Reply,
+    Tallies,
+)
 from surgecast.delivery.egress import EgressMeter
+from surgecast.delivery.low_latency import LowLatencyStage
 from surgecast.delivery.sessions import Record, SessionTable
-from surgecast.delivery.settings import AdaptationSettings, SessionSettings
+from surgecast.delivery.settings import WAITERS_MAX, AdaptationSettings, SessionSettings
+from surgecast.delivery.shelf import Asked, Entry, Routes, Shelf
+from surgecast.delivery.waiting import Turnstile
 from surgecast.errors import ConfigError, LocalError
 from surgecast.hls.model import MultivariantPlaylist
 from surgecast.hls.render import render_multivariant
 from surgecast.log import Log
+from surgecast.media.low_latency_window import LowLatencyWindow
+from surgecast.media.part import PartSet
 from surgecast.media.segment import SegmentSet
 from surgecast.media.window import PlaylistText, Window
 
@@ -38,6 +52,10 @@ class Journal(Protocol):
         """Write the set to disk some time, and forget those that are gone."""
         ...
 
+    def advance_parts(self, parts: PartSet, discontinuity_number: int, end_utc: float) -> None:
+        """Remember, before its first part is listed, that this low-latency MSN is used."""
+        ...
+
 
 class SessionLog(Protocol):
     """Where sessions are remembered (`surgecast.delivery.session_log`)."""
@@ -52,52 +70,12 @@ class SessionLog(Protocol):
     def close(self) -> None: ...
 
 
-class Entry:
-    """`adaptive.m3u8`: every request makes a session."""
-
-    __slots__ = ("stage",)
-
-    def __init__(self, stage: "Stage") -> None:
-        self.stage = stage
-
-
-class SessionPlaylist:
-    """A session's `media.m3u8`: made when it is asked for."""
-
-    __slots__ = ("session", "stage")
-
-    def __init__(self, stage: "Stage", session: str) -> None:
-        self.stage = stage
-        self.session = session
-
-    def asset(self) -> Asset | None:
-        return self.stage.session_asset(self.session)
-
-
-Route = Asset | Entry | SessionPlaylist
-Routes = dict[bytes, Route]
-"""`b"GET /live/..."` -> what it names. The method is part of the key: one lookup, no slicing."""
-
-
-class Tallies:
-    """Counters by kind of object, shared by all stages; bytes are what egress is measured from."""
-
-    def __init__(self) -> None:
-        self.by_kind: dict[str, Tally] = {}
-
-    def of(self, kind: str) -> Tally:
-        return self.by_kind.setdefault(kind, Tally())
-
-    @property
-    def bytes_out(self) -> int:
-        return sum(tally.bytes_out for tally in self.by_kind.values())
-
-
 @dataclass(slots=True)
 class Shared:
     """What all stages of a process have in common."""
 
     clock: Clock
+    turnstile: Turnstile
     routes: Routes = field(default_factory=dict)
     tallies: Tallies = field(default_factory=Tallies)
     egress: EgressMeter = field(default_factory=EgressMeter)
@@ -131,6 +109,7 @@ class Stage:
         adaptation: AdaptationSettings,
         shared: Shared,
         memory: Memory,
+        low_latency: LowLatencyWindow | None = None,
     ) -> None:
         self.name = name
         self.window = window
@@ -140,11 +119,10 @@ class Stage:
         self.discontinuities_published = 0
         self.cap = CapState()
         self._shared = shared
-        self._own: set[bytes] = set()
+        self._shelf = Shelf(shared.routes, name)
         self._adaptation = adaptation
         self._journal = memory.journal
         self._log = memory.session_log
-        self._prefix = f"GET /live/{name}/"
         self._texts: dict[int, Asset] = {}
         self._session_assets: dict[PlaylistText, Asset] = {}
         max_age = f"max-age={max(1, window.target_duration_s // 2)}"
@@ -157,6 +135,11 @@ class Stage:
             self._open_segments(kept)
         self._open_playlists()
         self._unsubscribe = window.subscribe(self._published)
+        self.low_latency: LowLatencyStage | None = None
+        if low_latency is not None:
+            self.low_latency = LowLatencyStage(
+                low_latency, self._shelf, shared.tallies, shared.clock, shared.turnstile
+            )
 
     def publish(self, segments: SegmentSet) -> None:
         """Put one set on show: decide rungs, remember, list. Raises LocalError."""
@@ -174,6 +157,19 @@ class Stage:
         if self._log is not None and switches:
             self._remember(self._log, switches)
         self.window.publish(segments)
+
+    def publish_part(self, parts: PartSet) -> None:
+        """Put one part on show. Raises LocalError, also where low latency is off."""
+        if self.low_latency is None:
+            raise LocalError(f"channel {self.name} has no low-latency window for part {parts.msn}")
+        window = self.low_latency.window
+        window.check(parts)
+        if parts.index == 0 and self._journal is not None:
+            # Once for the whole segment: if it gets no further, its number is used all the same.
+            number = window.discontinuity_number + parts.discontinuity
+            end_utc = parts.start_utc + float(window.segment_duration_s)
+            self._journal.advance_parts(parts, number, end_utc)
+        window.publish(parts)
 
     def create_session(self, token: str) -> Asset:
         """A session under `token` and the one-variant playlist that names it (rules R3, R27)."""
@@ -200,9 +196,9 @@ class Stage:
         self._unsubscribe()
         if self._log is not None:
             self._log.close()
-        for key in self._own:
-            self._shared.routes.pop(key, None)
-        self._own.clear()
+        if self.low_latency is not None:
+            self.low_latency.close()
+        self._shelf.clear()
 
     # Inside.
 
@@ -219,7 +215,7 @@ class Stage:
         self.discontinuities_published += segments.discontinuity
         for old in gone:
             for rung in old.payloads:
-                self._remove(old.object_name(rung))
+                self._shelf.remove(old.object_name(rung))
         self._open_segments(segments)
         self._open_playlists()
         self.sessions.forget_renderings()
@@ -230,7 +226,7 @@ class Stage:
 
     def _expire(self) -> None:
         for session in self.sessions.expire(self._shared.clock.now()):
-            self._remove(f"s/{session}/media.m3u8")
+            self._shelf.remove(f"s/{session}/media.m3u8")
         if self._log is not None and self._log.bloated:
             try:
                 self._log.rewrite(self.sessions.records())
@@ -238,7 +234,10 @@ class Stage:
                 log.error("session log not shortened", channel=self.name, error=str(error))
 
     def _open_session(self, session: str) -> None:
-        self._put(f"s/{session}/media.m3u8", SessionPlaylist(self, session))
+        self._shelf.put(f"s/{session}/media.m3u8", Asked(partial(self._ask_session, session)))
+
+    def _ask_session(self, session: str, _query: str) -> Reply:
+        return self.session_asset(session) or _NOT_YET
 
     def _open_segments(self, segments: SegmentSet) -> None:
         def cache_control() -> str:
@@ -253,7 +252,7 @@ class Stage:
                 etag=f"{segments.epoch}-{segments.msn}-{rung}",
                 ranged=True,
             )
-            self._put(segments.object_name(rung), asset)
+            self._shelf.put(segments.object_name(rung), asset)
 
     def _open_playlists(self) -> None:
         if not self.window.ready:
@@ -261,10 +260,12 @@ class Stage:
         for rung in self.sessions.rungs:
             text = self.window.playlist(rung)
             if text is not None:
-                self._put(f"{rung}/media.m3u8", self._shared_asset(text, "media_playlist"))
-        self._put("index.m3u8", self._shared_asset(self.window.multivariant(), "multivariant"))
-        if f"{self._prefix}adaptive.m3u8".encode() not in self._own:
-            self._put("adaptive.m3u8", Entry(self))
+                self._shelf.put(f"{rung}/media.m3u8", self._shared_asset(text, "media_playlist"))
+        self._shelf.put(
+            "index.m3u8", self._shared_asset(self.window.multivariant(), "multivariant")
+        )
+        if "adaptive.m3u8" not in self._shelf:
+            self._shelf.put("adaptive.m3u8", Entry(self.create_session))
 
     def _shared_asset(self, text: PlaylistText, kind: str) -> Asset:
         return Asset(
@@ -280,15 +281,8 @@ class Stage:
         tally = self._shared.tallies.of(kind)
         return Asset(text.body, PLAYLIST_TYPE, _private, tally, zipped=text.zipped)
 
-    def _put(self, path: str, route: Route) -> None:
-        key = f"{self._prefix}{path}".encode()
-        self._own.add(key)
-        self._shared.routes[key] = route
 
-    def _remove(self, path: str) -> None:
-        key = f"{self._prefix}{path}".encode()
-        self._own.discard(key)
-        self._shared.routes.pop(key, None)
+_NOT_YET = Refusal(404, "nothing is on show here yet")
 
 
 def _private() -> str:
@@ -298,8 +292,9 @@ def _private() -> str:
 class Directory:
     """All stages of this process, and the table of what can be asked for."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._shared = Shared(clock)
+    def __init__(self, clock: Clock, waiters_max: int = WAITERS_MAX) -> None:
+        self.turnstile = Turnstile(waiters_max)
+        self._shared = Shared(clock, self.turnstile)
         self.routes = self._shared.routes
         self.tallies = self._shared.tallies
 
@@ -321,6 +316,7 @@ class Directory:
         sessions: SessionSettings,
         adaptation: AdaptationSettings,
         memory: Memory | None = None,
+        low_latency: LowLatencyWindow | None = None,
     ) -> Stage:
         """Put a channel on show.
 
@@ -337,7 +333,7 @@ class Directory:
                 f"the ladder has {', '.join(table.rungs)}"
             )
         table.restore(memory.sessions, self._shared.clock.now())
-        stage = Stage(name, window, table, adaptation, self._shared, memory)
+        stage = Stage(name, window, table, adaptation, self._shared, memory, low_latency)
         self._shared.stages[name] = stage
         return stage
 
@@ -346,3 +342,9 @@ class Directory:
         stage = self._shared.stages.pop(name, None)
         if stage is not None:
             stage.close()
+
+    def release_waiters(self) -> None:
+        """The server stops: nobody waits any more."""
+        for stage in self:
+            if stage.low_latency is not None:
+                stage.low_latency.room.release()

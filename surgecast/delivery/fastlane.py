@@ -13,6 +13,8 @@ transport's high-water mark plus one answer of shared bytes, and by time.
 
 import asyncio
 import re
+from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -20,9 +22,10 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
-from surgecast.delivery.assets import CORS, SERVER, Asset, accepts_gzip
-from surgecast.delivery.channels import Entry, Routes
+from surgecast.delivery.assets import CORS, SERVER, Asset, Refusal, accepts_gzip
 from surgecast.delivery.settings import DeliverySettings
+from surgecast.delivery.shelf import Entry, Routes
+from surgecast.delivery.waiting import UNAVAILABLE, Wait
 
 _LINE_END = b" HTTP/1.1\r\n"
 _URL_BYTES_MAX = 2048
@@ -118,11 +121,14 @@ class FastHandler(RequestHandler):
         "_fast",
         "_left_bytes",
         "_loop_time",
+        "_parked",
         "_peer",
+        "_pipelined",
         "_refused",
         "_routes",
         "_server",
         "_stall_timer",
+        "waiting",
     )
 
     def __init__(self, server: FastServer, **kwargs: Any) -> None:
@@ -136,6 +142,11 @@ class FastHandler(RequestHandler):
         self._stall_timer: asyncio.TimerHandle | None = None
         self._left_bytes = 0
         self._answer_started_at = 0.0
+        self.waiting: Callable[[], object] | None = None
+        """Ends the wait of the request that is being held, whichever lane holds it."""
+        self._parked = False
+        """True while this lane holds a request; aiohttp knows nothing of it."""
+        self._pipelined = b""
 
     # The connection's life.
 
@@ -156,10 +167,17 @@ class FastHandler(RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._stop_stall_timer()
         self._peer = None
+        self._parked = False
+        if self.waiting is not None:
+            leave, self.waiting = self.waiting, None
+            leave()
         if not self._refused:
             super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._parked:
+            self._keep(data)
+            return
         waiter = self._waiter
         if (
             not self._fast
@@ -179,18 +197,25 @@ class FastHandler(RequestHandler):
         end = data.find(_LINE_END, 0, _URL_BYTES_MAX)
         if end < 0:
             return False
-        route = self._routes.get(data[:end])
+        line, query = data[:end], b""
+        route = self._routes.get(line)
         if route is None:
-            route = self._routes.get(_without_query(data[:end]))
+            line, _, query = line.partition(b"?")
+            if not query or _QUERY.fullmatch(query) is None:
+                return False
+            route = self._routes.get(line)
         if route is None or isinstance(route, Entry):
             return False
         gzip = self._server.classify(data[end + len(_LINE_END) :])
         if gzip is None:
             return False
-        asset = route if isinstance(route, Asset) else route.asset()
-        if asset is None:
+        reply = route if isinstance(route, Asset) else route.ask(query.decode("ascii"))
+        if isinstance(reply, Refusal):
             return False
-        self._send(asset, gzip)
+        if isinstance(reply, Wait):
+            self._park(reply, gzip)
+        else:
+            self._send(reply, gzip)
         return True
 
     def _send(self, asset: Asset, gzip: bool) -> None:
@@ -204,11 +229,49 @@ class FastHandler(RequestHandler):
         else:
             tally.bytes_out += len(head) + len(body)
             self.transport.writelines((head, body))
+        self._note_answer()
+
+    def _note_answer(self) -> None:
         server = self._server
         server.requests_count += 1
         server.fast_answers += 1
         self._request_count += 1
         self._next_keepalive_close_time = self._loop_time() + self._keepalive_timeout
+
+    # Requests that are held until a part is there.
+
+    def _park(self, wait: Wait, gzip: bool) -> None:
+        """Hold a request. aiohttp takes the connection for idle, so it must not close it."""
+        room = wait.room
+        close_at = self._loop_time() + room.patience_s + self._keepalive_timeout
+        self._next_keepalive_close_time = close_at
+        ticket = room.enter(wait.target, lambda come: self._resume(wait, gzip, come))
+        self.waiting = partial(room.leave, ticket)
+        self._parked = True
+
+    def _resume(self, wait: Wait, gzip: bool, come: bool) -> None:
+        """Answer the request that was held, then go on with what came after it."""
+        self.waiting = None
+        self._parked = False
+        if self.transport is None or self.transport.is_closing():
+            return
+        reply = wait.reply() if come else UNAVAILABLE
+        if isinstance(reply, Asset):
+            self._send(reply, gzip)
+        else:
+            self.transport.write(reply.wire())
+            self._note_answer()
+        if self._pipelined:
+            data, self._pipelined = self._pipelined, b""
+            self.transport.resume_reading()
+            self.data_received(data)
+
+    def _keep(self, data: bytes) -> None:
+        """What a client sends while its request is held waits its turn; no more is read."""
+        if not self._pipelined:
+            assert self.transport is not None
+            self.transport.pause_reading()
+        self._pipelined += data
 
     def _hand_over(self, data: bytes) -> None:
         if self._refused:
@@ -297,14 +360,6 @@ class FastRunner(web.AppRunner):
         kwargs = {**plain._kwargs, "loop": plain._loop}
         self.fast_server = FastServer(plain, self._routes, self._settings, **kwargs)
         return self.fast_server
-
-
-def _without_query(line: bytes) -> bytes:
-    """The request line up to its query; nothing if the query is not for this lane."""
-    path, _, query = line.partition(b"?")
-    if not query or b"_HLS_" in query or _QUERY.fullmatch(query) is None:
-        return b""
-    return path
 
 
 def _is_whole(data: bytes) -> bool:

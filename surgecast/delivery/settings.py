@@ -10,6 +10,8 @@ from pydantic import Field, model_validator
 from surgecast.config import Settings
 from surgecast.units import Bps, Seconds
 
+WAITERS_MAX = 10_000
+
 
 class DeliverySettings(Settings):
     """Where and within which limits HTTP is served."""
@@ -41,6 +43,11 @@ class DeliverySettings(Settings):
     )
     headers_max: int = Field(default=64, ge=8, le=256, description="header fields of one request")
     backlog: int = Field(default=4096, ge=1, description="connections waiting to be accepted")
+    waiters_max: int = Field(
+        default=WAITERS_MAX,
+        ge=1,
+        description="low-latency requests that wait for a part; more are answered 503",
+    )
     fast_lane: bool = Field(
         default=True, description="answer plain GETs from memory ahead of the full HTTP server"
     )

@@ -26,6 +26,7 @@ import aiofiles.os
 
 from surgecast.errors import ConfigError, LocalError
 from surgecast.log import Log
+from surgecast.media.part import PartSet
 from surgecast.media.segment import SegmentSet
 
 _VERSION = 1
@@ -40,6 +41,15 @@ log = Log("surgecast.journal")
 
 
 @dataclass(frozen=True, slots=True)
+class Numbers:
+    """How far a timeline was used; as in `LedgerState`, whose own are those of MPEG-TS."""
+
+    next_msn: int = 0
+    discontinuity_number: int = 0
+    end_utc: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerState:
     """What must never be forgotten. `discontinuity_number` is that of the last set used."""
 
@@ -49,6 +59,8 @@ class LedgerState:
     """Where the last set ends, seconds since 1970; None before the first."""
     decided: Mapping[str, Any] = field(default_factory=dict)
     """What the origin decided once for this channel, such as its ladder."""
+    low_latency: Numbers = Numbers()
+    """Of the low-latency timeline, which counts for itself."""
 
 
 class Ledger:
@@ -74,6 +86,17 @@ class Ledger:
             discontinuity_number=discontinuity_number,
             end_utc=segments.start_utc + segments.duration_s,
         )
+        self._use_up(state)
+
+    def advance_parts(self, parts: PartSet, discontinuity_number: int, end_utc: float) -> None:
+        """Use up the low-latency number of the segment that these parts begin, as `advance`."""
+        used = self.state.low_latency
+        if parts.msn < used.next_msn:
+            raise LocalError(f"part {parts.msn}.0 was used before; {used.next_msn} is next")
+        numbers = Numbers(parts.msn + 1, discontinuity_number, end_utc)
+        self._use_up(replace(self.state, low_latency=numbers))
+
+    def _use_up(self, state: LedgerState) -> None:
         try:
             self._write(state)
         except ConfigError as error:
@@ -113,18 +136,23 @@ class Ledger:
 def _checked(values: Any) -> LedgerState:
     if values["version"] != _VERSION:
         raise ValueError(f"version {values['version']!r}, known is {_VERSION}")
-    state = LedgerState(
-        next_msn=values["next_msn"],
-        discontinuity_number=values["discontinuity_number"],
-        end_utc=values["end_utc"],
+    plain = _checked_numbers(values)
+    return LedgerState(
+        **asdict(plain),
         decided=dict(values["decided"]),
+        # Missing where it was written before there was low latency.
+        low_latency=_checked_numbers(values.get("low_latency", asdict(Numbers()))),
     )
-    for number in (state.next_msn, state.discontinuity_number):
+
+
+def _checked_numbers(values: Any) -> Numbers:
+    numbers = Numbers(values["next_msn"], values["discontinuity_number"], values["end_utc"])
+    for number in (numbers.next_msn, numbers.discontinuity_number):
         if type(number) is not int or number < 0:
             raise ValueError(f"{number!r} where a number that is not negative belongs")
-    if state.end_utc is not None and not isinstance(state.end_utc, int | float):
-        raise ValueError(f"end_utc is {state.end_utc!r}")
-    return state
+    if numbers.end_utc is not None and not isinstance(numbers.end_utc, int | float):
+        raise ValueError(f"end_utc is {numbers.end_utc!r}")
+    return numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +212,9 @@ class ChannelJournal:
 
     def advance(self, segments: SegmentSet, discontinuity_number: int) -> None:
         self.ledger.advance(segments, discontinuity_number)
+
+    def advance_parts(self, parts: PartSet, discontinuity_number: int, end_utc: float) -> None:
+        self.ledger.advance_parts(parts, discontinuity_number, end_utc)
 
     def mirror(
         self, segments: SegmentSet, discontinuity_number: int, gone: Sequence[SegmentSet]

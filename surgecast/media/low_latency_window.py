@@ -192,6 +192,14 @@ class LowLatencyWindow:
             return {}
         return {rung: self._listed[-1].next_part_name(rung) for rung in self.rungs}
 
+    @property
+    def next_part(self) -> tuple[int, int] | None:
+        """MSN and index of the part that is hinted; None before the first part."""
+        if not self._listed:
+            return None
+        newest = self._listed[-1]
+        return (newest.msn + 1, 0) if newest.whole else (newest.msn, newest.part_count)
+
     # Blocking reload.
 
     def reached(self, msn: int, part: int | None) -> bool:

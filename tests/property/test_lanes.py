@@ -3,7 +3,8 @@
 import asyncio
 import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from surgecast.delivery.app import build_app
 from surgecast.delivery.fastlane import FastRunner
 from surgecast.delivery.settings import DeliverySettings
 from surgecast.metrics import Metrics
+from tests.support.parts import PARTS, Encoder, low_latency_window
 from tests.support.shows import staged
 
 PATHS = (
@@ -24,6 +26,21 @@ PATHS = (
     "/live/demo/s/known/media.m3u8",
     "/healthz",
     "/live/demo/../demo/index.m3u8",
+    "/live/demo/720p/media.m3u8?_HLS_msn=3",
+    "/live/demo/ll.m3u8",
+    "/live/demo/ll/720p/media.m3u8",
+    "/live/demo/ll/720p/media.m3u8?_HLS_skip=YES",
+    "/live/demo/ll/720p/media.m3u8?_HLS_msn=7&_HLS_part=1",
+    "/live/demo/ll/720p/media.m3u8?_HLS_msn=7&_HLS_part=2&_HLS_skip=YES",
+    "/live/demo/ll/720p/media.m3u8?CMCD=bl%3D400&_HLS_msn=7&_HLS_part=3",
+    "/live/demo/ll/360p/media.m3u8?_HLS_msn=7",
+    "/live/demo/ll/720p/media.m3u8?_HLS_part=2",
+    "/live/demo/ll/720p/media.m3u8?_HLS_msn=-7",
+    "/live/demo/ll/720p/media.m3u8?_HLS_msn=9",
+    "/live/demo/ll/720p/e0-6.m4s",
+    "/live/demo/ll/720p/e0-7.1.m4s",
+    "/live/demo/ll/720p/e0-7.2.m4s",
+    "/live/demo/ll/720p/e0-7.3.m4s",
 )
 FIELDS = (
     "Accept-Encoding: gzip, deflate",
@@ -77,6 +94,12 @@ class Wire(asyncio.Transport):
     def is_closing(self) -> bool:
         return self.closed
 
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         pass
 
@@ -86,10 +109,38 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def conversation(pieces: list[bytes], fast: bool) -> tuple[bytes, bool, int]:
-    """What one connection that sends these pieces gets, if it was closed, and the fast answers."""
-    directory, stage = staged(ManualClock())
-    stage.create_session("known")
+Step = bytes | Literal["part", "dies", "stalls", "removed"]
+"""Something the client sends, or that happens to the channel meanwhile."""
+
+
+class Channel:
+    """What is asked for: segments 0 to 6 are whole in low latency too, and 7.0 and 7.1 there."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.encoder = Encoder()
+        self.directory, self.stage = staged(self.clock, low_latency=low_latency_window())
+        self.stage.create_session("known")
+        for _ in range(7 * PARTS + 2):
+            self.stage.publish_part(self.encoder.part())
+
+    def step(self, step: str) -> None:
+        assert self.stage.low_latency is not None
+        if step == "part" and self.directory.get("demo"):
+            self.stage.publish_part(self.encoder.part())
+        elif step == "dies":
+            self.encoder.die()
+        elif step == "stalls":
+            self.clock.advance(7.0)
+            self.stage.low_latency.room.look()
+        elif step == "removed":
+            self.directory.remove("demo")
+
+
+async def conversation(steps: Sequence[Step], fast: bool) -> tuple[bytes, bool, int]:
+    """What one connection gets, if it was closed, and the fast answers."""
+    channel = Channel()
+    directory = channel.directory
     settings = DeliverySettings(fast_lane=fast)
     runner = FastRunner(build_app(directory, Metrics()), directory.routes, settings)
     await runner.setup()
@@ -98,14 +149,20 @@ async def conversation(pieces: list[bytes], fast: bool) -> tuple[bytes, bool, in
     wire = Wire()
     handler.connection_made(wire)
     await settle()
-    for piece in pieces:
-        if not wire.closed:
-            handler.data_received(piece)
+    for step in steps:
+        if isinstance(step, str):
+            channel.step(step)
+        elif not wire.closed:
+            handler.data_received(step)
         await settle()
     closed = wire.closed
     handler.connection_lost(None)
     await settle()
+    waiting = directory.turnstile.waiting
+    directory.release_waiters()
+    await settle()
     await runner.cleanup()
+    assert waiting == 0, "whoever is gone waits no more"
     return wire.sent, closed, runner.fast_server.fast_answers
 
 
@@ -116,7 +173,7 @@ def normal(answer: bytes) -> list[bytes]:
     return sorted(answer.replace(b"HTTP/1.1", b"\r\nHTTP/1.1").split(b"\r\n"))
 
 
-def same(pieces: list[bytes]) -> int:
+def same(pieces: Sequence[Step]) -> int:
     """Assert that both lanes say the same; how many answers were fast."""
     fast, fast_closed, fast_answers = asyncio.run(conversation(pieces, fast=True))
     full, full_closed, _ = asyncio.run(conversation(pieces, fast=False))
@@ -133,10 +190,27 @@ def test_split_anywhere(sent: list[bytes], data: st.DataObject) -> None:
     same([stream[a:b] for a, b in itertools.pairwise(bounds) if a < b])
 
 
-@given(st.lists(requests, min_size=1, max_size=4))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_one_request_at_a_time(sent: list[bytes]) -> None:
+happenings = st.sampled_from(("part", "part", "part", "dies", "stalls", "removed"))
+
+
+@given(st.lists(requests | happenings, min_size=1, max_size=8))
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_one_request_at_a_time(sent: list[Step]) -> None:
     same(sent)
+
+
+def test_a_request_is_held_alike() -> None:
+    """And what was sent meanwhile is answered after it."""
+    line = "GET /live/demo/ll/720p/{} HTTP/1.1\r\nHost: a\r\n\r\n"
+    reload = line.format("media.m3u8?_HLS_msn=7&_HLS_part=2").encode()
+    hint = line.format("e0-7.2.m4s").encode()
+    whole = line.format("e0-6.m4s").encode()
+    assert same([reload, "part", hint, "part"]) == 2
+    assert same([reload, whole, "part", whole]) == 3
+    assert same([reload, whole, whole, "part", whole]) >= 1
+    assert same([hint, "dies", "part", reload]) == 2
+    assert same([hint, "stalls", whole]) == 2
+    assert same([reload, "removed", whole]) == 1
 
 
 def test_the_fast_lane_is_used_and_left() -> None:

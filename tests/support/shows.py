@@ -12,6 +12,7 @@ from surgecast.clock import ManualClock
 from surgecast.delivery.app import Problems, Serving, build_app, no_problems, serve
 from surgecast.delivery.channels import Directory, Memory, Stage
 from surgecast.delivery.settings import AdaptationSettings, DeliverySettings, SessionSettings
+from surgecast.media.low_latency_window import LowLatencyWindow
 from surgecast.media.segment import Rendition, SegmentSet
 from surgecast.media.window import Window, WindowSettings
 from surgecast.metrics import Metrics
@@ -81,14 +82,17 @@ def staged(
     memory: Memory | None = None,
     size_bytes: int = 1000,
     published: int = 8,
+    low_latency: LowLatencyWindow | None = None,
+    waiters_max: int = 10_000,
 ) -> tuple[Directory, Stage]:
-    directory = Directory(clock)
+    directory = Directory(clock, waiters_max)
     stage = directory.add(
         "demo",
         window(),
         sessions=sessions or SessionSettings(),
         adaptation=adaptation or AdaptationSettings(),
         memory=memory,
+        low_latency=low_latency,
     )
     for msn in range(published):
         stage.publish(segment_set(msn, size_bytes=size_bytes))
@@ -104,9 +108,18 @@ async def show(
     warnings: Problems = no_problems,
     size_bytes: int = 1000,
     published: int = 8,
+    low_latency: LowLatencyWindow | None = None,
+    waiters_max: int = 10_000,
 ) -> AsyncIterator[Show]:
     clock = ManualClock()
-    directory, stage = staged(clock, sessions=sessions, size_bytes=size_bytes, published=published)
+    directory, stage = staged(
+        clock,
+        sessions=sessions,
+        size_bytes=size_bytes,
+        published=published,
+        low_latency=low_latency,
+        waiters_max=waiters_max,
+    )
     metrics = Metrics()
     settings = delivery or DeliverySettings(host="127.0.0.1", port=0, connections_max=2000)
     app = build_app(directory, metrics, warnings=warnings, routes=routes)
