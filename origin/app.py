@@ -140,6 +140,7 @@ class Origin:
             self.settings.channels[name],
             feeds=self._feeds,
             state_dir=self.settings.state_dir,
+            runtime_dir=self.settings.runtime_dir,
             directory=self.directory,
             machine=self._machine,
             clock=self._clock,
@@ -161,8 +162,8 @@ class Origin:
     def _warnings(self) -> Sequence[str]:
         """What an operator should know though the origin is ready."""
         limits = [self._limit_warning] if self._limit_warning else []
-        slates = [f"channel {name}: {c.warning}" for name, c in self.channels.items() if c.warning]
-        return limits + slates
+        channels = self.channels.items()
+        return limits + [f"channel {name}: {text}" for name, c in channels for text in c.warnings]
 
     def _watch(self, metrics: Metrics) -> None:
         states = ("starting", "live", "slate", "failed")

@@ -21,7 +21,7 @@ from surgecast.delivery.channels import Memory as StageMemory
 from surgecast.delivery.session_log import FileSessionLog
 from surgecast.errors import ConfigError, LocalError, SurgecastError, first_of
 from surgecast.log import Log
-from surgecast.media.journal import ChannelJournal
+from surgecast.media.journal import ChannelJournal, Restored
 from surgecast.media.part import PartSet
 from surgecast.media.segment import SegmentSet
 from surgecast.media.window import Window
@@ -38,6 +38,7 @@ class Channel:
         *,
         feeds: Feeds,
         state_dir: Path,
+        runtime_dir: Path,
         directory: Directory,
         machine: Machine,
         clock: Clock,
@@ -50,11 +51,13 @@ class Channel:
         """Set when what was on show before a restart is on show again, or cannot be."""
         self._feeds = feeds
         self._folder = state_dir / name
+        self._runtime_dir = runtime_dir
         self._directory = directory
         self._machine = machine
         self._clock = clock
         self._log = Log("origin", channel=name)
         self._journal: ChannelJournal | None = None
+        self._restored: Restored | None = None
         self._stage: Stage | None = None
         self._segmenter: ChannelSegmenter | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -77,16 +80,17 @@ class Channel:
         return f"{waiting}: {status.last_error}" if status and status.last_error else waiting
 
     @property
-    def warning(self) -> str | None:
+    def warnings(self) -> list[str]:
         """What its operator should know though viewers are served."""
-        if self._segmenter is None:
-            return None
-        status = self._segmenter.status
-        if self.state == "slate":
-            return f"shows its slate: {status.last_error or 'no source yet'}"
-        if shed := status.encode.shed:
-            return f"the machine is too small: without {', '.join(shed)}"
-        return None
+        found = []
+        status = self._segmenter.status if self._segmenter else None
+        if status is not None and self.state == "slate":
+            found.append(f"shows its slate: {status.last_error or 'no source yet'}")
+        elif status is not None and status.encode.shed:
+            found.append(f"the machine is too small: without {', '.join(status.encode.shed)}")
+        if self._journal is not None and self._journal.error is not None:
+            found.append(f"a restart would show less: {self._journal.error}")
+        return found
 
     def start(self) -> None:
         """Begin; what goes wrong is in `error` and in the log, not raised."""
@@ -96,6 +100,8 @@ class Channel:
         """End the channel and take it off the directory; its state stays on disk."""
         await self._end_tasks()
         self._directory.remove(self.name)
+        if self._journal is not None:
+            await self._journal.close()
 
     async def change_source(self, settings: ChannelSettings) -> None:
         """Go on with another source or slate; viewers stay, the timeline goes on."""
@@ -162,17 +168,21 @@ class Channel:
 
     async def _segment(self) -> None:
         if self._journal is None:
-            self._journal = ChannelJournal(self._folder)
+            self._journal = await asyncio.to_thread(ChannelJournal, self._folder, self._runtime_dir)
             self._forget_other_ladder(self._journal)
+            if not self._journal.ledger.exact:
+                self._log.warning("the last numbers are not known: numbers skip ahead")
+            await asyncio.to_thread(self._restore, self._journal)
         journal = self._journal
-        ledger = journal.ledger.state
+        ledger = journal.ledger
+        numbers = ledger.numbers()
         feed = await self._feeds.open(self.settings.source)
         self._segmenter = ChannelSegmenter(
             self.name,
             self.settings,
             ffmpeg=self._feeds.ffmpeg,
             sink=self,
-            memory=Memory(next_msn=ledger.next_msn, end_utc=ledger.end_utc),
+            memory=Memory(next_msn=numbers.next_msn, end_utc=numbers.end_utc),
             decided=Decided.from_dict(ledger.decided) if ledger.decided else None,
             clock=self._clock,
             feed=feed,
@@ -189,9 +199,19 @@ class Channel:
             if feed is not None:
                 await feed.close()
 
+    def _restore(self, journal: ChannelJournal) -> None:
+        """Read what was on show, off the loop, where the ladder is known already."""
+        if journal.ledger.decided:
+            decided = Decided.from_dict(journal.ledger.decided)
+            self._restored = journal.restore(_names(decided), self._sets_kept)
+
+    @property
+    def _sets_kept(self) -> int:
+        return 2 * self.settings.window.window_segments
+
     def _forget_other_ladder(self, journal: ChannelJournal) -> None:
         """A ladder decided for other settings does not hold; numbers go on all the same."""
-        decided = journal.ledger.state.decided
+        decided = journal.ledger.decided
         if decided and decided.get("settings") != self._ladder_settings():
             self._log.warning("the ladder's settings have changed: it is decided anew")
             journal.ledger.decide({})
@@ -210,8 +230,7 @@ class Channel:
         assert journal is not None, "a channel has its journal before its segmenter"
         journal.ledger.decide({**decided.to_dict(), "settings": self._ladder_settings()})
         renditions = decided.renditions()
-        names = [rendition.name for rendition in renditions]
-        restored = journal.restore(names, 2 * self.settings.window.window_segments)
+        restored = self._restored or journal.restore(_names(decided), self._sets_kept)
         window = Window(
             renditions,
             decided.ladder.segment_duration_s,
@@ -259,6 +278,10 @@ class Channel:
 
     def publish_part(self, parts: PartSet) -> None:
         raise LocalError(f"channel {self.name} has no low-latency window to put {parts.msn} in")
+
+
+def _names(decided: Decided) -> list[str]:
+    return [rung.name for rung in decided.ladder.rungs]
 
 
 def check_writable(state_dir: Path) -> None:

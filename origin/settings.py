@@ -13,6 +13,7 @@ from surgecast.delivery.settings import (
     DeliverySettings,
     SessionSettings,
 )
+from surgecast.media.ledger import RUNTIME_DIR
 from surgecast.media.window import WindowSettings
 
 
@@ -63,6 +64,10 @@ class OriginSettings(Settings):
     ffmpeg: str = Field(default="auto", description="path of FFmpeg, or auto")
     state_dir: Path = Field(
         default=Path("state"), description="folder in which channels survive a restart"
+    )
+    runtime_dir: Path = Field(
+        default=RUNTIME_DIR,
+        description="folder in memory (tmpfs); without it, numbers skip ahead after a crash",
     )
     channels: dict[Name, ChannelSettings] = Field(default_factory=dict, max_length=200)
 

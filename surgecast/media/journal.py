@@ -1,31 +1,30 @@
 """The live window on disk, so that it survives a killed process.
 
-Two parts with different promises. The *ledger* is tiny and written before a media sequence number
-is listed: no number is ever used twice. The *mirror* holds the segments themselves and is written
-off the hot path: when the disk is slow, sets are left out, and live goes on. After a restart as
-much of the mirror is listed again as reaches, without a hole, up to the last number used. Where
-only the newest sets are missing (the process was killed between listing and mirroring them),
-nothing can be listed, but the sets before them can still be downloaded by those who know them.
+Two parts with different promises. The *ledger* (`surgecast.media.ledger`) knows which numbers are
+used up: none is ever used twice. The *mirror* holds the segments themselves. Both are written off
+the hot path: when the disk is slow or full, sets are left out of the mirror, and live goes on.
+After a restart as much of the mirror is listed again as reaches, without a hole, up to the last
+number used. Where only the newest sets are missing (the process was killed between listing and
+mirroring them), nothing can be listed, but the sets before them can still be downloaded by those
+who know them.
 
-    {folder}/ledger.json          next MSN, discontinuity number, end of the last set, ladder
+    {folder}/ledger.json          numbers reserved, last date, ladder
     {folder}/segments/{msn}.set   one line of JSON, then the bytes of all rungs in its order
 """
 
 import asyncio
 import hashlib
 import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import aiofiles
-import aiofiles.os
-
-from surgecast.errors import ConfigError, LocalError
+from surgecast.errors import ConfigError
 from surgecast.log import Log
+from surgecast.media.disk import Disk, ThreadDisk
+from surgecast.media.ledger import RUNTIME_DIR, Ledger, Numbers
 from surgecast.media.part import PartSet
 from surgecast.media.segment import SegmentSet
 
@@ -34,125 +33,13 @@ _QUEUE_SETS = 8
 _HOLE_SETS_MAX = 2
 """Newest sets that a kill can keep from the mirror while the disk keeps up."""
 _HEADER_BYTES_MAX = 65536
+_GONE_MAX = 10_000
+_RETRY_S = 5.0
 _LAST_WRITES_S = 2.0
 """A channel that is stopped leaves its whole window on disk, unless the disk is slower still."""
+_CLOSE_MAX_S = 5.0
 
 log = Log("surgecast.journal")
-
-
-@dataclass(frozen=True, slots=True)
-class Numbers:
-    """How far a timeline was used; as in `LedgerState`, whose own are those of MPEG-TS."""
-
-    next_msn: int = 0
-    discontinuity_number: int = 0
-    end_utc: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerState:
-    """What must never be forgotten. `discontinuity_number` is that of the last set used."""
-
-    next_msn: int = 0
-    discontinuity_number: int = 0
-    end_utc: float | None = None
-    """Where the last set ends, seconds since 1970; None before the first."""
-    decided: Mapping[str, Any] = field(default_factory=dict)
-    """What the origin decided once for this channel, such as its ladder."""
-    low_latency: Numbers = Numbers()
-    """Of the low-latency timeline, which counts for itself."""
-
-
-class Ledger:
-    """`ledger.json` of one channel. Raises ConfigError if it cannot be read or written."""
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / "ledger.json"
-        self._new = folder / "ledger.json.new"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(f"{folder}: state folder cannot be made: {error.strerror}") from error
-        self.state = self._read()
-        self._write(self.state)
-
-    def advance(self, segments: SegmentSet, discontinuity_number: int) -> None:
-        """Use up the number of this set. Raises LocalError, and then it must not be listed."""
-        if segments.msn < self.state.next_msn:
-            raise LocalError(f"segment {segments.msn} was used before; {self.state.next_msn} next")
-        state = replace(
-            self.state,
-            next_msn=segments.msn + 1,
-            discontinuity_number=discontinuity_number,
-            end_utc=segments.start_utc + segments.duration_s,
-        )
-        self._use_up(state)
-
-    def advance_parts(self, parts: PartSet, discontinuity_number: int, end_utc: float) -> None:
-        """Use up the low-latency number of the segment that these parts begin, as `advance`."""
-        used = self.state.low_latency
-        if parts.msn < used.next_msn:
-            raise LocalError(f"part {parts.msn}.0 was used before; {used.next_msn} is next")
-        numbers = Numbers(parts.msn + 1, discontinuity_number, end_utc)
-        self._use_up(replace(self.state, low_latency=numbers))
-
-    def _use_up(self, state: LedgerState) -> None:
-        try:
-            self._write(state)
-        except ConfigError as error:
-            raise LocalError(str(error)) from error
-        self.state = state
-
-    def decide(self, decided: Mapping[str, Any]) -> None:
-        """Remember a decision that holds for the life of the channel."""
-        state = replace(self.state, decided=dict(decided))
-        self._write(state)
-        self.state = state
-
-    def _read(self) -> LedgerState:
-        try:
-            values = json.loads(self._path.read_text(encoding="utf-8"))
-            return _checked(values)
-        except FileNotFoundError:
-            return LedgerState()
-        except OSError as error:
-            raise ConfigError(f"{self._path}: cannot be read: {error.strerror}") from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise ConfigError(
-                f"{self._path}: damaged ({error}); without it segment numbers could repeat: "
-                "restore the file, or give the channel another name or state folder"
-            ) from error
-
-    def _write(self, state: LedgerState) -> None:
-        text = json.dumps({"version": _VERSION, **asdict(state)})
-        try:
-            # A killed process leaves the old file or the new one, never half of it.
-            self._new.write_text(text, encoding="utf-8")
-            os.replace(self._new, self._path)
-        except OSError as error:
-            raise ConfigError(f"{self._path}: cannot be written: {error.strerror}") from error
-
-
-def _checked(values: Any) -> LedgerState:
-    if values["version"] != _VERSION:
-        raise ValueError(f"version {values['version']!r}, known is {_VERSION}")
-    plain = _checked_numbers(values)
-    return LedgerState(
-        **asdict(plain),
-        decided=dict(values["decided"]),
-        # Missing where it was written before there was low latency.
-        low_latency=_checked_numbers(values.get("low_latency", asdict(Numbers()))),
-    )
-
-
-def _checked_numbers(values: Any) -> Numbers:
-    numbers = Numbers(values["next_msn"], values["discontinuity_number"], values["end_utc"])
-    for number in (numbers.next_msn, numbers.discontinuity_number):
-        if type(number) is not int or number < 0:
-            raise ValueError(f"{number!r} where a number that is not negative belongs")
-    if numbers.end_utc is not None and not isinstance(numbers.end_utc, int | float):
-        raise ValueError(f"end_utc is {numbers.end_utc!r}")
-    return numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +60,18 @@ class ChannelJournal:
     `run` does the writing and has to be awaited for as long as the channel lives.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.ledger = Ledger(folder)
+    def __init__(
+        self, folder: Path, runtime_dir: Path = RUNTIME_DIR, disk: Disk | None = None
+    ) -> None:
+        """Reads and writes files: make it on a thread. Raises ConfigError or LocalError."""
+        self.ledger = Ledger(folder, runtime_dir)
         self.left_out = 0
         """Sets that were not mirrored because the disk was slow or refused them."""
+        self._errors: dict[str, str] = {}
+        self._disk = disk or ThreadDisk("mirror")
+        self._ledger_disk = disk or ThreadDisk("ledger")
+        self._changed = asyncio.Event()
+        self.ledger.on_change = self._changed.set
         self._folder = folder / "segments"
         try:
             self._folder.mkdir(exist_ok=True)
@@ -186,9 +81,14 @@ class ChannelJournal:
         self._gone: list[int] = []
         self._log = log.bind(folder=str(folder))
 
+    @property
+    def error(self) -> str | None:
+        """Why the disk does not take what it is given; None while it does."""
+        return "; ".join(self._errors.values()) or None
+
     def restore(self, rungs: Sequence[str], sets_max: int) -> Restored:
         """The newest sets that are whole, at most `sets_max`, up to the last number used."""
-        state = self.ledger.state
+        state = self.ledger.numbers()
         for hole in range(_HOLE_SETS_MAX + 1):
             found = self._newest(state.next_msn - 1 - hole, rungs, sets_max - hole)
             if found:
@@ -211,10 +111,11 @@ class ChannelJournal:
         return found
 
     def advance(self, segments: SegmentSet, discontinuity_number: int) -> None:
-        self.ledger.advance(segments, discontinuity_number)
+        end_utc = segments.start_utc + segments.duration_s
+        self.ledger.advance("ts", Numbers(segments.msn + 1, discontinuity_number, end_utc))
 
     def advance_parts(self, parts: PartSet, discontinuity_number: int, end_utc: float) -> None:
-        self.ledger.advance_parts(parts, discontinuity_number, end_utc)
+        self.ledger.advance("ll", Numbers(parts.msn + 1, discontinuity_number, end_utc))
 
     def mirror(
         self, segments: SegmentSet, discontinuity_number: int, gone: Sequence[SegmentSet]
@@ -225,56 +126,98 @@ class ChannelJournal:
             self._queue.put_nowait((segments, discontinuity_number))
         except asyncio.QueueFull:
             self.left_out += 1
-            self._log.warning("disk is slow: segment not mirrored", msn=segments.msn)
+            self._tell("mirror", "segments cannot be mirrored: the disk is slow")
 
     async def run(self) -> None:
         """Write what was handed over until cancelled, then what is left, for `_LAST_WRITES_S`."""
-        writing = asyncio.create_task(self._write_all())
+        keeping = asyncio.create_task(self._keep_ledger())
+        writing = asyncio.create_task(self._write_sets())
         try:
-            await asyncio.shield(writing)
+            done, _ = await asyncio.wait([keeping, writing], return_when="FIRST_COMPLETED")
+            for ended in done:  # neither ends by itself
+                ended.result()
         finally:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_WRITES_S):
                     await self.flush()
+            keeping.cancel()
             writing.cancel()
-            await asyncio.wait([writing])
-
-    async def _write_all(self) -> None:
-        while True:
-            segments, number = await self._queue.get()
-            try:
-                await self._store(segments, number)
-            except OSError as error:
-                self.left_out += 1
-                self._log.error("segment not mirrored", msn=segments.msn, error=str(error))
-            await self._prune()
-            self._queue.task_done()
+            await asyncio.wait([keeping, writing])
 
     async def flush(self) -> None:
         """Wait until everything handed over is written; `run` must be running."""
         await self._queue.join()
 
+    async def close(self) -> None:
+        """An orderly end, after `run`. A disk that blocks gets a few seconds, no more."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_MAX_S):
+                try:
+                    await self._ledger_disk.call(self.ledger.close)
+                except OSError as error:
+                    self._log.error("ledger not written at the end", error=str(error))
+
+    async def _keep_ledger(self) -> None:
+        """Reservations are renewed with every segment, so there is all the time in the world."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            record = self.ledger.record()
+            try:
+                await self._ledger_disk.replace(self.ledger.path, record.encoded())
+                self.ledger.saved(record)
+                self._tell("ledger", None)
+            except OSError as error:
+                self._tell(
+                    "ledger", f"{self.ledger.path} cannot be written: {error.strerror or error}"
+                )
+                await asyncio.sleep(_RETRY_S)
+
+    async def _write_sets(self) -> None:
+        while True:
+            segments, number = await self._queue.get()
+            try:
+                await self._store(segments, number)
+                self._tell("mirror", None)
+            except OSError as error:
+                self.left_out += 1
+                self._tell("mirror", f"segments cannot be mirrored: {error.strerror or error}")
+            await self._prune()
+            self._queue.task_done()
+
+    def _tell(self, part: str, error: str | None) -> None:
+        """Logged when it changes, not once a segment."""
+        if error is not None and part not in self._errors:
+            self._log.error(f"the disk refuses the {part}; live goes on", reason=error)
+        elif error is None and part in self._errors:
+            self._log.info(f"the disk takes the {part} again")
+        if error is None:
+            self._errors.pop(part, None)
+        else:
+            self._errors[part] = error
+
     def _path(self, msn: int) -> Path:
         return self._folder / f"{msn}.set"
 
     async def _store(self, segments: SegmentSet, number: int) -> None:
-        header = await asyncio.to_thread(_header, segments, number)
+        header = await self._disk.call(lambda: _header(segments, number))
         new = self._folder / f"{segments.msn}.new"
-        async with aiofiles.open(new, "wb") as file:
-            await file.write(header)
-            for payload in segments.payloads.values():
-                await file.write(payload)
-        await aiofiles.os.replace(new, self._path(segments.msn))
+        try:
+            await self._disk.write(new, [header, *segments.payloads.values()])
+            await self._disk.call(lambda: new.replace(self._path(segments.msn)))
+        except OSError:
+            with suppress(OSError):
+                await self._disk.remove([new])
+            raise
 
     async def _prune(self) -> None:
         gone, self._gone = self._gone, []
-        for msn in gone:
-            try:
-                await aiofiles.os.remove(self._path(msn))
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                self._log.error("old segment not removed", msn=msn, error=str(error))
+        if not gone:
+            return
+        try:
+            await self._disk.remove([self._path(msn) for msn in gone])
+        except OSError:
+            self._gone = gone[-_GONE_MAX:] + self._gone
 
     def _load(self, msn: int, rungs: Sequence[str]) -> tuple[SegmentSet, int] | None:
         path = self._path(msn)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.support.origins import Origin, numbered, origin
+from tests.support.origins import Origin, origin
 
 on_one_loop = pytest.mark.asyncio(loop_scope="module")
 
@@ -143,22 +143,15 @@ async def test_the_api_says_what_is_wrong(plain: Origin) -> None:
 
 
 @on_one_loop
-async def test_a_disk_that_refuses_costs_segments_and_not_the_channel(plain: Origin) -> None:
+async def test_a_disk_that_refuses_is_told_and_does_not_touch_live(plain: Origin) -> None:
     """The ledger cannot be written for a while, as on a full disk."""
     new = plain.state / "a" / "ledger.json.new"
     new.mkdir()
-    await plain.told("problems", "channel a", "ledger.json", "cannot be written")
+    await plain.told("warnings", "channel a", "ledger.json", "cannot be written")
     before = await plain.listed()
-    await plain.logged("segments cannot be published", "ledger.json")
-    described = (await plain.json("/api/v1/channels/a"))[1]
-    assert "cannot be written" in described["source"]["error"]
-    assert (await plain.ask(f"/live/a/low/{before[max(before)]}"))[0] == 200
-    new.rmdir()
-    playlist = await plain.beyond(max(before) + 2)
-    listed = numbered(playlist)
-    assert all(listed[msn] == before[msn] for msn in listed if msn in before)
-    assert "#EXT-X-DISCONTINUITY\n" in playlist, "media is missing before what came next"
-    await plain.logged("segments can be published again")
+    await plain.beyond(max(before) + 2)
+    assert "segments cannot be published" not in plain.log
     await plain.ready()
-    assert len(plain.children()) == 1, "the encoder was not started again"
+    new.rmdir()
+    await plain.logged("the disk takes the ledger again")
     assert (await plain.json("/api/v1/channels/a"))[1]["source"]["encoder_runs"] == 1

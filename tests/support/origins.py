@@ -77,7 +77,8 @@ class Origin:
     def write(self, channels: Mapping[str, Any], **top: Any) -> None:
         """Write the file; `top` replaces or adds settings beside `channels`."""
         http = {"host": "127.0.0.1", "port": self.port, **top.pop("http", {})}
-        values = {"http": http, "state_dir": str(self.state), "channels": dict(channels), **top}
+        folders = {"state_dir": str(self.state), "runtime_dir": str(self.folder)}
+        values = {"http": http, **folders, "channels": dict(channels), **top}
         self.config.write_text(yaml.safe_dump(values, sort_keys=False))
 
     # Its life.

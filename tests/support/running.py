@@ -62,7 +62,7 @@ class RunningOrigin:
         self._config = folder / "origin.yaml"
         self._config.write_text(
             f"http: {{host: 127.0.0.1, port: {self.port}, connections_max: 2000}}\n"
-            f"state_dir: {folder / 'state'}\n{channels}",
+            f"state_dir: {folder / 'state'}\nruntime_dir: {folder}\n{channels}",
             encoding="utf-8",
         )
         self._process: asyncio.subprocess.Process | None = None

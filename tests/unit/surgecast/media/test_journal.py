@@ -1,19 +1,20 @@
 import asyncio
+import errno
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from surgecast.errors import ConfigError, LocalError
-from surgecast.media.journal import ChannelJournal, Ledger
+from surgecast.media.journal import ChannelJournal
+from tests.support.disks import FaultyDisk
 from tests.support.shows import RUNGS, segment_set
 
 
 @asynccontextmanager
 async def written(folder: Path, count: int = 6, tagged: int = 2) -> AsyncIterator[ChannelJournal]:
     """A journal that was given `count` sets, all on disk."""
-    journal = ChannelJournal(folder)
+    journal = ChannelJournal(folder, folder)
     writer = asyncio.create_task(journal.run())
     number = 0
     for msn in range(count):
@@ -31,7 +32,7 @@ async def written(folder: Path, count: int = 6, tagged: int = 2) -> AsyncIterato
 async def test_what_was_written_comes_back(tmp_path: Path) -> None:
     async with written(tmp_path):
         pass
-    restored = ChannelJournal(tmp_path).restore(RUNGS, 10)
+    restored = ChannelJournal(tmp_path, tmp_path).restore(RUNGS, 10)
     assert restored.sets == tuple(segment_set(m, discontinuity=m == 2) for m in range(6))
     assert (restored.next_msn, restored.discontinuity_sequence) == (0, 0)
 
@@ -39,7 +40,7 @@ async def test_what_was_written_comes_back(tmp_path: Path) -> None:
 async def test_the_oldest_set_tells_the_discontinuities_before_it(tmp_path: Path) -> None:
     async with written(tmp_path):
         pass
-    assert ChannelJournal(tmp_path).restore(RUNGS, 3).discontinuity_sequence == 1
+    assert ChannelJournal(tmp_path, tmp_path).restore(RUNGS, 3).discontinuity_sequence == 1
     assert sorted(path.name for path in (tmp_path / "segments").iterdir()) == [
         "3.set",
         "4.set",
@@ -54,7 +55,7 @@ async def test_a_damaged_set_ends_what_is_restored(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    restored = ChannelJournal(tmp_path).restore(RUNGS, 10)
+    restored = ChannelJournal(tmp_path, tmp_path).restore(RUNGS, 10)
     assert [segments.msn for segments in restored.sets] == [4, 5]
     assert not path.exists()
 
@@ -64,7 +65,7 @@ async def test_nonsense_in_the_newest_set_lists_nothing(tmp_path: Path, damage: 
     async with written(tmp_path):
         pass
     (tmp_path / "segments" / "5.set").write_bytes(damage)
-    restored = ChannelJournal(tmp_path).restore(RUNGS, 10)
+    restored = ChannelJournal(tmp_path, tmp_path).restore(RUNGS, 10)
     assert restored.sets == () and restored.next_msn == 6 and restored.discontinuity_sequence == 1
     assert [segments.msn for segments in restored.kept] == [0, 1, 2, 3, 4]
 
@@ -72,7 +73,7 @@ async def test_nonsense_in_the_newest_set_lists_nothing(tmp_path: Path, damage: 
 async def test_another_ladder_restores_nothing(tmp_path: Path) -> None:
     async with written(tmp_path):
         pass
-    assert ChannelJournal(tmp_path).restore(("720p",), 10).next_msn == 6
+    assert ChannelJournal(tmp_path, tmp_path).restore(("720p",), 10).next_msn == 6
 
 
 @pytest.mark.parametrize(("lost", "kept"), [(1, range(6)), (2, range(6)), (3, ())])
@@ -82,7 +83,7 @@ async def test_sets_listed_but_not_mirrored_leave_a_hole(
     async with written(tmp_path) as journal:
         for msn in range(6, 6 + lost):
             journal.advance(segment_set(msn), 1)
-    restored = ChannelJournal(tmp_path).restore(RUNGS, 10)
+    restored = ChannelJournal(tmp_path, tmp_path).restore(RUNGS, 10)
     assert restored.sets == (), "a playlist cannot have a hole"
     assert restored.next_msn == 6 + lost, "no number is ever used twice"
     assert restored.discontinuity_sequence == 1
@@ -91,7 +92,7 @@ async def test_sets_listed_but_not_mirrored_leave_a_hole(
 
 
 async def test_a_slow_disk_never_blocks(tmp_path: Path) -> None:
-    journal = ChannelJournal(tmp_path)
+    journal = ChannelJournal(tmp_path, tmp_path)
     for msn in range(20):
         journal.mirror(segment_set(msn), 0, ())
     assert journal.left_out == 12
@@ -105,41 +106,47 @@ async def test_sets_that_are_gone_are_removed(tmp_path: Path) -> None:
     assert names == {f"{msn}.set" for msn in range(2, 7)}
 
 
-def test_a_ledger_never_goes_back(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path)
-    ledger.advance(segment_set(7), 2)
-    again = Ledger(tmp_path)
-    assert (again.state.next_msn, again.state.discontinuity_number) == (8, 2)
-    assert again.state.end_utc == 1e9 + 16
-    with pytest.raises(LocalError, match="used before"):
-        again.advance(segment_set(7), 2)
+async def test_a_disk_that_refuses_loses_the_mirror_and_not_the_numbers(tmp_path: Path) -> None:
+    """R4: live goes on at full speed, and a restart knows every number that was used."""
+    disk = FaultyDisk()
+    journal = ChannelJournal(tmp_path, tmp_path, disk)
+    writer = asyncio.create_task(journal.run())
+    disk.refuses = OSError(errno.ENOSPC, "No space left on device")
+    for msn in range(4):
+        journal.advance(segment_set(msn), 0)
+        journal.mirror(segment_set(msn), 0, ())
+    await journal.flush()
+    assert journal.left_out == 4 and "No space left" in (journal.error or "")
+    disk.refuses = None
+    journal.advance(segment_set(4), 0)
+    journal.mirror(segment_set(4), 0, ())
+    await journal.flush()
+    assert "mirrored" not in (journal.error or "")
+    writer.cancel()
+    await asyncio.wait([writer])
+    assert ChannelJournal(tmp_path, tmp_path).ledger.numbers().next_msn == 5
 
 
-def test_a_decision_is_kept(tmp_path: Path) -> None:
-    Ledger(tmp_path).decide({"ladder": ["720p"]})
-    ledger = Ledger(tmp_path)
-    ledger.advance(segment_set(0), 0)
-    assert Ledger(tmp_path).state.decided == {"ladder": ["720p"]}
-
-
-@pytest.mark.parametrize(
-    "content", ["", "{}", "[]", '{"version": 9}', '{"version": 1, "next_msn": -1}']
-)
-def test_a_damaged_ledger_is_an_error_that_says_what_to_do(tmp_path: Path, content: str) -> None:
-    (tmp_path / "ledger.json").write_text(content)
-    with pytest.raises(ConfigError, match="numbers could repeat"):
-        Ledger(tmp_path)
-
-
-def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="cannot be made"):
-        Ledger(tmp_path / "file" / "state")
+async def test_a_disk_that_blocks_holds_nobody_up(tmp_path: Path) -> None:
+    disk = FaultyDisk()
+    journal = ChannelJournal(tmp_path, tmp_path, disk)
+    writer = asyncio.create_task(journal.run())
+    disk.block()
+    for msn in range(30):
+        journal.advance(segment_set(msn), 0)
+        journal.mirror(segment_set(msn), 0, ())
+    await disk.blocked.wait()
+    assert journal.ledger.numbers().next_msn == 30 and "slow" in (journal.error or "")
+    disk.release()
+    await journal.flush()
+    assert journal.left_out == 30 - 8
+    writer.cancel()
+    await asyncio.wait([writer])
 
 
 async def test_a_journal_that_is_stopped_writes_what_it_was_given(tmp_path: Path) -> None:
     """A graceful stop costs no segment: all of the window is listed again."""
-    journal = ChannelJournal(tmp_path)
+    journal = ChannelJournal(tmp_path, tmp_path)
     writer = asyncio.create_task(journal.run())
     await asyncio.sleep(0)
     for msn in range(6):
@@ -149,5 +156,5 @@ async def test_a_journal_that_is_stopped_writes_what_it_was_given(tmp_path: Path
     writer.cancel()
     with suppress(asyncio.CancelledError):
         await writer
-    restored = ChannelJournal(tmp_path).restore(RUNGS, 10)
+    restored = ChannelJournal(tmp_path, tmp_path).restore(RUNGS, 10)
     assert [segments.msn for segments in restored.sets] == list(range(6))
