@@ -1,6 +1,6 @@
 // The watch page: plays a channel with hls.js, shows what the viewer gets, and switches rungs.
 // "Server" mode plays adaptive.m3u8, where the origin switches one session; "player" mode plays
-// index.m3u8, where hls.js chooses.
+// index.m3u8, where hls.js chooses; "low" mode plays ll.m3u8 part by part, close to the live edge.
 
 import { Timeline } from "./timeline.js";
 
@@ -11,7 +11,13 @@ const CHANNELS_RETRY_MS = 3000;
 const HINTS = {
   server: "The origin writes one playlist for this session and changes the rung inside it.",
   player: "hls.js measures its own connection and picks from all rungs.",
+  low: "Parts of a fraction of a second, close to live; hls.js picks the rung.",
 };
+const PLAYLISTS = { server: "adaptive.m3u8", player: "index.m3u8", low: "ll.m3u8" };
+const BASIC = { backBufferLength: 30, capLevelToPlayerSize: false };
+// The distance from the live edge is the server's PART-HOLD-BACK; a stall asks for a little more.
+const LOW = { lowLatencyMode: true, liveSyncOnStallIncrease: 0.25 };
+const PACE = { gain: 0.5, range: 0.05, deadBand_s: 0.1, jump_s: 2 };
 
 const $ = (id) => document.getElementById(id);
 const video = $("video");
@@ -59,6 +65,8 @@ async function loadChannels() {
 
 function choose(channel) {
   view.channel = channel;
+  $("low").hidden = !channel.low_latency;
+  if (view.mode === "low" && !channel.low_latency) setMode("server");
   document.title = `${channel.name} · surgecast`;
   open();
 }
@@ -99,7 +107,11 @@ function drawLadder() {
   markLadder();
 }
 
-const AUTOMATIC = { server: "as high as the origin allows", player: "as high as the line carries" };
+const AUTOMATIC = {
+  server: "as high as the origin allows",
+  player: "as high as the line carries",
+  low: "as high as the line carries",
+};
 
 function cell(tag, text) {
   const element = document.createElement(tag);
@@ -120,9 +132,14 @@ function markLadder() {
 
 // Playing.
 
+function setMode(mode) {
+  view.mode = mode;
+  document.querySelector(`input[name=mode][value=${mode}]`).checked = true;
+}
+
 function playlistUrl() {
-  const name = view.mode === "server" ? "adaptive.m3u8" : "index.m3u8";
-  return new URL(`/live/${encodeURIComponent(view.channel.name)}/${name}`, location.href).href;
+  const channel = encodeURIComponent(view.channel.name);
+  return new URL(`/live/${channel}/${PLAYLISTS[view.mode]}`, location.href).href;
 }
 
 function open() {
@@ -145,11 +162,12 @@ function close() {
   clearTimeout(view.retry);
   view.hls?.destroy();
   view.hls = null;
+  video.playbackRate = 1;
   view.failures = 0;
 }
 
 function attach() {
-  const hls = new Hls({ backBufferLength: 30, capLevelToPlayerSize: false });
+  const hls = new Hls(view.mode === "low" ? { ...BASIC, ...LOW } : BASIC);
   view.hls = hls;
   hls.on(Hls.Events.MANIFEST_PARSED, () => {
     view.session = hls.levels.map(sessionOf).find(Boolean) ?? null;
@@ -158,7 +176,9 @@ function attach() {
     video.play().catch(() => notice("Press play to start."));
   });
   hls.on(Hls.Events.FRAG_BUFFERED, () => { view.failures = 0; });
-  hls.on(Hls.Events.FRAG_CHANGED, (_, { frag }) => show(rungOf(frag)));
+  hls.on(Hls.Events.FRAG_CHANGED, (_, { frag }) => {
+    show(view.mode === "server" ? rungOf(frag) : levelName(hls.levels[frag.level]));
+  });
   hls.on(Hls.Events.ERROR, (_, data) => { if (data.fatal) recover(hls, data); });
   hls.loadSource(playlistUrl());
   hls.attachMedia(video);
@@ -220,7 +240,7 @@ function ask(rung) {
 }
 
 async function tell(rung) {
-  if (view.mode === "player") {
+  if (view.mode !== "server") {
     askPlayer(rung);
     return;
   }
@@ -263,12 +283,14 @@ async function askServer(rung) {
 function askPlayer(rung) {
   const { hls } = view;
   if (!hls) return;
+  // Close to live there is nothing buffered to throw away: the next segment is soon enough.
+  const aim = view.mode === "low" ? "loadLevel" : "nextLevel";
   if (rung === "") {
-    hls.nextLevel = -1;
+    hls[aim] = -1;
     view.ask = null;
     report("hls.js chooses.");
   } else {
-    hls.nextLevel = hls.levels.findIndex((level) => levelName(level) === rung);
+    hls[aim] = hls.levels.findIndex((level) => levelName(level) === rung);
     report(view.ask ? `Told hls.js to play ${rung}.` : `hls.js stays on ${rung}.`);
   }
   markLadder();
@@ -297,9 +319,21 @@ function ahead() {
   return 0;
 }
 
+/** Stay at the wanted distance from the live edge. hls.js would not speed up on less than a second
+ *  of buffer, which at this distance is always; far behind, the picture jumps. */
+function keepPace() {
+  const { hls } = view;
+  if (view.mode !== "low" || !hls?.latency || video.readyState < 3 || video.paused) return;
+  const off = hls.latency - hls.targetLatency;
+  const step = Math.abs(off) < PACE.deadBand_s ? 0 : PACE.gain * off;
+  video.playbackRate = 1 + Math.max(-PACE.range, Math.min(PACE.range, step));
+  if (off > PACE.jump_s && ahead() > off) video.currentTime += off;
+}
+
 function measure() {
+  keepPace();
   const behind = latency();
-  $("latency").value = behind === null ? "–" : behind.toFixed(1);
+  $("latency").value = behind === null ? "–" : behind.toFixed(view.mode === "low" ? 2 : 1);
   $("buffer").value = ahead().toFixed(1);
   $("stalls").value = view.stalls;
   $("dropped").value = video.getVideoPlaybackQuality?.().droppedVideoFrames ?? 0;
@@ -344,7 +378,7 @@ $("ladder").addEventListener("click", (event) => {
 });
 for (const radio of document.querySelectorAll("input[name=mode]")) {
   radio.addEventListener("change", () => {
-    view.mode = radio.value;
+    setMode(radio.value);
     if (view.channel) open();
   });
 }

@@ -2,7 +2,7 @@
 
 const SPAN_MS = 60_000;
 const MARGIN = { left: 76, right: 52, top: 8, bottom: 22 };
-const LATENCY_STEPS_S = [5, 10, 20, 30, 60, 120];
+const LATENCY_STEPS_S = [2, 5, 10, 20, 30, 60, 120];
 
 export class Timeline {
   constructor(canvas) {

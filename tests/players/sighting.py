@@ -26,6 +26,8 @@ class Sighting:
     player: str
     frames: int = 0
     """Frames that reached the output, those it dropped as too late included."""
+    parts: int | None = None
+    """Low-latency parts it took, where it tells."""
     dropped: int | None = None
     stalls: int | None = None
     """Interruptions after the first picture."""
@@ -37,6 +39,10 @@ class Sighting:
     media_s: float | None = None
     """Seconds of the stream that were played: frames should be this times the frame rate."""
     latency_s: float | None = None
+    """Behind live at the end."""
+    latency_median_s: float | None = None
+    latency_p95_s: float | None = None
+    """Over the whole viewing."""
 
     @property
     def size_names(self) -> list[str]:

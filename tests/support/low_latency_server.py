@@ -108,6 +108,25 @@ def playlist(show: Show, rung: str, *, skip: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
+def parts_as_segments(show: Show) -> str:
+    """The same media for a player that knows no parts: each is a segment."""
+    count = show.count
+    first = max(0, count - WINDOW * PARTS)
+    lines = [
+        "#EXTM3U",
+        "#EXT-X-VERSION:6",
+        "#EXT-X-TARGETDURATION:1",
+        f"#EXT-X-MEDIA-SEQUENCE:{first}",
+        "#EXT-X-DISCONTINUITY-SEQUENCE:0",
+        '#EXT-X-MAP:URI="init.mp4"',
+    ]
+    for number in range(first, count):
+        msn, index = divmod(number, PARTS)
+        lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{show.date(number)}")
+        lines += [f"#EXTINF:{PART_S:.5f},", f"{msn}.{index}.m4s"]
+    return "\n".join(lines) + "\n"
+
+
 def part_line(msn: int, index: int) -> str:
     independent = ",INDEPENDENT=YES" if index == 0 else ""
     return f'#EXT-X-PART:DURATION={PART_S:.5f},URI="{msn}.{index}.m4s"{independent}'
@@ -123,6 +142,7 @@ class Server:
         app = web.Application()
         app.router.add_get("/ll/index.m3u8", self._index)
         app.router.add_get("/ll/{rung}/media.m3u8", self._media)
+        app.router.add_get("/ll/{rung}/parts.m3u8", self._parts)
         app.router.add_get("/ll/{rung}/init.mp4", self._init)
         app.router.add_get(r"/ll/{rung}/{msn:\d+}.m4s", self._segment)
         app.router.add_get(r"/ll/{rung}/{msn:\d+}.{index:\d+}.m4s", self._part)
@@ -150,6 +170,10 @@ class Server:
                 return web.Response(status=503, headers=_HEADERS)
         rung = request.match_info["rung"]
         return _text(playlist(show, rung, skip=query.get("_HLS_skip") == "YES"))
+
+    async def _parts(self, _: web.Request) -> web.Response:
+        await self._show.reached(4 * PARTS)
+        return _text(parts_as_segments(self._show))
 
     async def _init(self, request: web.Request) -> web.Response:
         return _video(self._show.init[request.match_info["rung"]])

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
+from player.report import latency_of
 from tests.players.sighting import Sighting
 from tests.support.chromium import BrowserError, Chromium, Page, program
 
@@ -27,10 +28,13 @@ _OPENING_LIMIT_S = 90.0
 class BrowserPlayer:
     """One library in headless Chromium; `library` is None for what Chromium can do by itself."""
 
-    def __init__(self, name: str, page: str, library: str | None) -> None:
+    def __init__(
+        self, name: str, page: str, library: str | None, *, low_latency: bool = False
+    ) -> None:
         self.name = name
         self._page = page
         self._library = library
+        self._low_latency = low_latency
 
     def installed(self) -> str | None:
         if program() is None:
@@ -44,7 +48,8 @@ class BrowserPlayer:
         sighting = Sighting(self.name)
         async with _library_server() as base, Chromium() as browser:
             page = await browser.page()
-            address = f"{base}/pages/{self._page}?{urlencode({'url': url, 'rate': rate})}"
+            asked = urlencode({"url": url, "rate": rate, "low": int(self._low_latency)})
+            address = f"{base}/pages/{self._page}?{asked}"
             try:
                 report = await _observe(page, address, seconds)
             except (BrowserError, TimeoutError) as error:
@@ -55,20 +60,20 @@ class BrowserPlayer:
         return sighting
 
 
-def hlsjs() -> BrowserPlayer:
-    return BrowserPlayer("hls.js", "hlsjs.html", "hls.js")
+def hlsjs(*, low_latency: bool = False) -> BrowserPlayer:
+    return BrowserPlayer("hls.js", "hlsjs.html", "hls.js", low_latency=low_latency)
 
 
-def shaka() -> BrowserPlayer:
-    return BrowserPlayer("shaka", "shaka.html", "shaka.js")
+def shaka(*, low_latency: bool = False) -> BrowserPlayer:
+    return BrowserPlayer("shaka", "shaka.html", "shaka.js", low_latency=low_latency)
 
 
 def videojs() -> BrowserPlayer:
     return BrowserPlayer("video.js", "videojs.html", "video.js")
 
 
-def native() -> BrowserPlayer:
-    return BrowserPlayer("chromium", "native.html", None)
+def native(*, low_latency: bool = False) -> BrowserPlayer:
+    return BrowserPlayer("chromium", "native.html", None, low_latency=low_latency)
 
 
 async def _observe(page: Page, address: str, seconds: float) -> dict[str, Any]:
@@ -86,6 +91,8 @@ def _read(report: dict[str, Any], sighting: Sighting) -> None:
     sighting.errors += report["errors"]
     sighting.media_s = report["media_s"]
     sighting.latency_s = report["latency_s"]
+    if latency := latency_of(report["latencies_s"]):
+        sighting.latency_median_s, sighting.latency_p95_s = latency.median_s, latency.p95_s
     for width, height, at_s in report["sizes"]:
         sighting.saw(width, height, at_s)
 

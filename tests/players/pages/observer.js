@@ -2,6 +2,7 @@
 "use strict";
 
 const START_LIMIT_MS = 60000;
+const SAMPLE_MS = 250;
 
 class Observer {
   constructor(video) {
@@ -12,6 +13,7 @@ class Observer {
     this.startedAt = null;
     this.firstFrameAt = null;
     this.latency = () => null;
+    this.latencies = [];
     this.finished = new Promise((resolve) => { this.finish = resolve; });
     this.listen();
   }
@@ -57,9 +59,19 @@ class Observer {
       setTimeout(() => this.finish(), seconds * 1000);
     };
     if (this.startedAt) this.onStart();
+    const sampling = setInterval(() => this.sample(), SAMPLE_MS);
     await this.finished;
+    clearInterval(sampling);
     clearTimeout(late);
     return this.report();
+  }
+
+  /** Live latency while there is a picture that moves. */
+  sample() {
+    const { video } = this;
+    if (this.firstFrameAt === null || video.paused || video.readyState < 3) return;
+    const behind = this.latency();
+    if (behind !== null) this.latencies.push(behind);
   }
 
   report() {
@@ -73,6 +85,7 @@ class Observer {
       errors: this.errors,
       media_s: firstFrameAt === null ? 0 : video.currentTime - firstFrameAt,
       latency_s: this.latency(),
+      latencies_s: this.latencies,
     };
   }
 }
@@ -80,5 +93,6 @@ class Observer {
 const asked = new URLSearchParams(location.search);
 const video = document.querySelector("video");
 const source = asked.get("url");
+const lowLatency = asked.get("low") === "1";
 video.defaultPlaybackRate = video.playbackRate = Number(asked.get("rate") ?? 1);
 const observer = new Observer(video);
