@@ -10,10 +10,14 @@ from typing import Literal
 
 from segmenter.command import encoder_command, slate_command, source_input
 from segmenter.encode_watch import EncodeWatch
-from segmenter.encoder import CutSet, Encoder
+from segmenter.encoder import CutSet, Encoder, PartOutput
 from segmenter.ingest.feed import Feed
 from segmenter.ladder import Decided, Ladder, decide
+from segmenter.low_latency_timeline import LowLatencyMemory
 from segmenter.machine import Machine
+from segmenter.part_matcher import CutPartSet
+from segmenter.part_publishing import PartPublisher
+from segmenter.part_seal import PartSlate
 from segmenter.publishing import Publisher
 from segmenter.settings import FileSource, SegmentSettings, TestSource
 from segmenter.sink import SegmentSink
@@ -50,12 +54,14 @@ class ChannelSegmenter:
         ffmpeg: str,
         sink: SegmentSink,
         memory: Memory,
+        low_latency_memory: LowLatencyMemory | None = None,
         decided: Decided | None = None,
         clock: Clock,
         feed: Feed | None = None,
         machine: Machine | None = None,
     ) -> None:
-        """`memory` and `decided` are those of the channel's earlier life, if it had one.
+        """`memory`, `low_latency_memory` and `decided` are those of the channel's earlier life,
+        if it had one.
 
         `feed` delivers the bytes of an rtmp, srt or udp source; FFmpeg opens others itself. All
         channels of a process share one `machine`.
@@ -76,6 +82,14 @@ class ChannelSegmenter:
         self._publisher = Publisher(
             sink, memory, settings.slate, status=self.status, clock=clock, log=self._log
         )
+        self._parts: PartPublisher | None = None
+        if settings.low_latency.enabled:
+            self._parts = PartPublisher(
+                *(sink, low_latency_memory or LowLatencyMemory()),
+                *(settings.low_latency, settings.slate),
+                clock=clock,
+                log=self._log,
+            )
 
     @property
     def state(self) -> State:
@@ -94,6 +108,8 @@ class ChannelSegmenter:
                 await self._decide(ladder)
             tasks.create_task(keep_running("source", self._run_source, log=self._log))
             tasks.create_task(self._publisher.show_slates())
+            if self._parts is not None:
+                tasks.create_task(self._parts.show_slates())
 
     # The ladder and what is drawn in it.
 
@@ -122,20 +138,28 @@ class ChannelSegmenter:
             log=self._log,
         )
         self._publisher.open(decided)
+        if self._parts is not None:
+            self._parts.open(decided.ladder)
 
     async def _prepare_slate(self, ladder: Ladder) -> str:
         """Draw the slate; returns the RFC 6381 name of its (and every segment's) video."""
         sets: list[CutSet] = []
-        encoder = Encoder(ladder, sets.append, clock=self._clock, log=self._log)
-        slate = self._settings.slate
+        part_sets: list[CutPartSet] = []
+        slate, clock, log = self._settings.slate, self._clock, self._log
+        grid = self._parts.grid(ladder) if self._parts else None
+        output = PartOutput(grid, part_sets.append) if grid else None
+        encoder = Encoder(ladder, sets.append, clock=clock, log=log, parts=output)
 
         def command(pipes: Sequence[int]) -> list[str]:
-            return slate_command(self._ffmpeg, ladder, pipes, text=slate.text, image=slate.image)
+            words, image = slate.text, slate.image
+            return slate_command(self._ffmpeg, ladder, pipes, text=words, image=image, grid=grid)
 
         status = await encoder.run(command, silent_max_s=30.0)
         if status != 0 or not sets:
             raise LocalError(f"the slate could not be drawn: {encoder.last_words()}")
         self._publisher.use_slate(Slate(sets[0].segments))
+        if self._parts is not None and grid is not None:
+            self._parts.use_slate(PartSlate(grid, part_sets))
         return h264_codec(sets[0].segments[ladder.rungs[0].name].packets)
 
     # The source and its encoders.
@@ -185,23 +209,30 @@ class ChannelSegmenter:
         run, publisher, ladder = self.status.runs, self._publisher, watch.ladder
         source, info = self._opener.source, opened.info
         media = source_input(source, form=opened.form, has_sound=info.has_sound, start_s=start_s)
+        output = self._parts.output(run) if self._parts else None
         encoder = Encoder(
-            ladder, lambda cut: publisher.publish_cut(run, cut), clock=self._clock, log=self._log
+            ladder,
+            lambda cut: publisher.publish_cut(run, cut),
+            clock=self._clock,
+            log=self._log,
+            parts=output,
         )
         if relieved:
             encoder.heard_at += _RELIEF_S
-        publisher.watch(encoder)
+        self._show(encoder)
         rungs = " ".join(rung.name for rung in ladder.rungs)
         self._log.info("encoder started", run=run, rungs=rungs, **info.to_dict())
         watching = asyncio.create_task(watch.run(encoder, opened.intake))
         try:
             status = await encoder.run(
-                lambda pipes: encoder_command(self._ffmpeg, media, ladder, pipes),
+                lambda pipes: encoder_command(
+                    self._ffmpeg, media, ladder, pipes, grid=output.grid if output else None
+                ),
                 opened.intake.pump if opened.intake else None,
                 silent_max_s=source.timeout_s,
             )
         finally:
-            publisher.watch(None)
+            self._show(None)
             watching.cancel()
             await asyncio.wait([watching])
             if not watching.cancelled() and (error := watching.exception()) is not None:
@@ -215,6 +246,12 @@ class ChannelSegmenter:
             return 0.0  # what was begun in the middle is over: from here on it is looped
         self.status.last_error = "the source ended"
         return None
+
+    def _show(self, encoder: Encoder | None) -> None:
+        """Slates wait for this encoder; for none where there is none."""
+        self._publisher.watch(encoder)
+        if self._parts is not None:
+            self._parts.watch(encoder)
 
 
 def _position_s(info: SourceInfo, played_s: float) -> float:

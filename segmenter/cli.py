@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 import uvloop
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from segmenter import ffmpeg
 from segmenter.channel import ChannelSegmenter
 from segmenter.folder import FolderSink
 from segmenter.ingest.feeds import Feeds
-from segmenter.settings import Name, SegmentSettings
+from segmenter.settings import LowLatencySettings, Name, SegmentSettings
 from segmenter.timeline import Memory
 from surgecast import log
 from surgecast.clock import RealClock
@@ -32,6 +32,15 @@ class SegmenterSettings(SegmentSettings):
     ffmpeg: str = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     window: WindowSettings = WindowSettings()
+
+    @field_validator("low_latency")
+    @classmethod
+    def _no_low_latency(cls, settings: LowLatencySettings) -> LowLatencySettings:
+        if settings.enabled:
+            raise ValueError(
+                "enabled: true is for a channel of an origin; a folder has no low latency"
+            )
+        return settings
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -1,8 +1,9 @@
 """FFmpeg's command lines, as pure functions of settings. Every flag is here for a reason.
 
 One process per channel decodes once, encodes every rung once and the sound once; the `tee` muxer
-writes each rung as MPEG-TS to a pipe of its own. Time stamps start anywhere: the timeline moves
-them when a segment is sealed, so a listener need not know its place before anyone publishes.
+writes each rung as MPEG-TS to a pipe of its own and, where the channel has low latency on, as
+fragmented MP4 to another. Time stamps start anywhere: the timelines move them when a segment or a
+part is sealed, so a listener need not know its place before anyone publishes.
 """
 
 import re
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segmenter.ladder import Ladder, Rung
+from segmenter.part_grid import PartGrid
 from segmenter.settings import FileSource, PullSource, Source, TestSource
 
 FONT = Path(__file__).parent / "assets" / "DejaVuSansMono.ttf"
@@ -86,24 +88,38 @@ def _fed_input(form: str) -> tuple[str, ...]:
 
 
 def encoder_command(
-    ffmpeg: str, source: Input, ladder: Ladder, pipes: Sequence[int], threads: int | None = None
+    ffmpeg: str,
+    source: Input,
+    ladder: Ladder,
+    pipes: Sequence[int],
+    threads: int | None = None,
+    *,
+    grid: PartGrid | None = None,
 ) -> list[str]:
-    """The channel's encoder. `pipes` are the file descriptors to write to, one per rung."""
-    assert len(pipes) == len(ladder.rungs), "one pipe for each rung"
+    """The channel's encoder. `pipes` are the file descriptors to write to, one per rung.
+
+    With low latency on, `grid` says what a part is, and as many pipes again are for parts.
+    """
     silence = () if source.has_sound else _silence()
     return [
         *_quiet(ffmpeg, feeds="pipe:0" in source.args),
         *source.args,
         *silence,
         *("-filter_complex", _graph(source, ladder)),
-        *_encode(ladder),
+        *_encode(ladder, grid),
         *(("-threads", str(threads)) if threads else ()),
-        *_tee(pipes),
+        *_tee(ladder, pipes, grid),
     ]
 
 
 def slate_command(
-    ffmpeg: str, ladder: Ladder, pipes: Sequence[int], *, text: str, image: Path | None
+    ffmpeg: str,
+    ladder: Ladder,
+    pipes: Sequence[int],
+    *,
+    text: str,
+    image: Path | None,
+    grid: PartGrid | None = None,
 ) -> list[str]:
     """Draws one segment of slate for every rung: a line of text over a bar that sweeps once."""
     top = ladder.rungs[0]
@@ -127,9 +143,9 @@ def slate_command(
         # A little more sound than video: frames of sound do not end where segments do.
         *("-f", "lavfi", "-t", f"{seconds + 0.2:.6f}", "-i", _SILENT_SOUND),
         *("-filter_complex", f"{drawn},{_split(ladder)};[2:a]anull[sound]"),
-        *_encode(ladder),
+        *_encode(ladder, grid),
         *("-frames:v", str(ladder.segment_frames)),
-        *_tee(pipes),
+        *_tee(ladder, pipes, grid),
     ]
 
 
@@ -176,7 +192,7 @@ def _fit(rung: Rung) -> str:
     return f"{scale},pad={size}:-1:-1:color=black,setsar=1"
 
 
-def _encode(ladder: Ladder) -> list[str]:
+def _encode(ladder: Ladder, grid: PartGrid | None) -> list[str]:
     gop = str(ladder.segment_frames)
     args = [arg for index in range(len(ladder.rungs)) for arg in ("-map", f"[v{index}]")]
     args += ["-map", "[sound]", "-c:v", "libx264", "-preset", ladder.preset]
@@ -186,9 +202,18 @@ def _encode(ladder: Ladder) -> list[str]:
     args += ["-bf", "0"]
     # A closed GOP is exactly a segment, in every rung at the same frame (R11, R18).
     args += ["-g", gop, "-keyint_min", gop, "-sc_threshold", "0"]
+    x264 = []
     if ladder.kind == "iso_resolution":
         # The same SPS and PPS whatever the bit rate, so that rungs join without a seam.
-        args += ["-x264-params", "stitchable=1"]
+        x264.append("stitchable=1")
+    if grid is not None:
+        # No frame is held back, neither to look ahead nor to encode several at once: that would
+        # be 0.5 s (docs/decisions/0011). mbtree needs the frames ahead.
+        x264.append("rc-lookahead=0:sync-lookahead=0:mbtree=0:sliced-threads=1")
+        # SPS and PPS go into `moov`; the MPEG-TS gets them back at each key frame.
+        args += ["-flags", "+global_header"]
+    if x264:
+        args += ["-x264-params", ":".join(x264)]
     for index, rung in enumerate(ladder.rungs):
         args += [f"-b:v:{index}", str(rung.video_bps), f"-maxrate:v:{index}", str(rung.max_bps)]
         args += [f"-bufsize:v:{index}", str(rung.buffer_bits)]
@@ -197,17 +222,38 @@ def _encode(ladder: Ladder) -> list[str]:
     return [*args, "-max_interleave_delta", "500000", "-map_metadata", "-1"]
 
 
-def _tee(pipes: Sequence[int]) -> list[str]:
+def _tee(ladder: Ladder, pipes: Sequence[int], grid: PartGrid | None) -> list[str]:
     """One encode of the sound for all rungs, so that it is bit-identical in each (R11).
 
     flush_packets: a frame leaves FFmpeg when it is encoded, not when 32 kB have gathered. Tables
     are rare because the cutter drops them and writes its own.
     """
-    options = "f=mpegts:flush_packets=1:pat_period=60:sdt_period=60"
+    count = len(ladder.rungs)
+    assert len(pipes) == (2 if grid else 1) * count, "one pipe for each rung and form"
+    parameter_sets = "bsfs/v=dump_extra=freq=keyframe:" if grid else ""
+    segments = f"f=mpegts:{parameter_sets}flush_packets=1:pat_period=60:sdt_period=60"
+    forms = [(segments, pipe) for pipe in pipes[:count]]
+    if grid is not None:
+        forms += [(_fragments(grid), pipe) for pipe in pipes[count:]]
     slaves = [
-        f"[{options}:select=\\'v:{index},a\\']pipe:{pipe}" for index, pipe in enumerate(pipes)
+        f"[{options}:select=\\'v:{place % count},a\\']pipe:{pipe}"
+        for place, (options, pipe) in enumerate(forms)
     ]
     return ["-f", "tee", "|".join(slaves)]
+
+
+def _fragments(grid: PartGrid) -> str:
+    """Fragmented MP4 in which each fragment has the frames of a part.
+
+    empty_moov: the initialization section comes first. frag_duration in microseconds, rounded
+    down: the frame after the last of a part must not be before it. With a clock on which a frame
+    is whole, times are exact.
+    """
+    microseconds = int(grid.part_target_s * 1_000_000)
+    return (
+        "f=mp4:movflags=+empty_moov+default_base_moof+frag_keyframe+skip_trailer"
+        f":frag_duration={microseconds}:video_track_timescale={grid.video_hz}:flush_packets=1"
+    )
 
 
 def _text(text: str, size: int, y: str, expansion: str) -> str:

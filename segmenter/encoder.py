@@ -7,10 +7,13 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 from segmenter.bounds import PIPE_BYTES, READ_BYTES, segment_bytes_max, unmatched_bytes_max
 from segmenter.cutter import CutSegment, TsCutter
 from segmenter.ladder import Ladder
+from segmenter.part_grid import PartGrid
+from segmenter.part_matcher import CutPartSet, PartMatcher
 from segmenter.ts import TICKS_PER_S, TICKS_WRAP, ticks_after
 from surgecast.clock import Clock
 from surgecast.errors import LocalError
@@ -35,8 +38,19 @@ class CutSet:
     segments: Mapping[str, CutSegment]
 
 
+@dataclass(frozen=True, slots=True)
+class PartOutput:
+    """Where the parts of a channel with low latency go, and what a part is there."""
+
+    grid: PartGrid
+    on_part: Callable[[CutPartSet], None]
+
+
 class Encoder:
-    """Runs one encoder command to its end and hands each `CutSet` to `on_set`, in order."""
+    """Runs one encoder command to its end and hands each `CutSet` to `on_set`, in order.
+
+    With `parts`, the command has a second pipe for each rung, and `on_part` is handed parts.
+    """
 
     def __init__(
         self,
@@ -45,16 +59,19 @@ class Encoder:
         *,
         clock: Clock,
         log: Log,
+        parts: PartOutput | None = None,
     ) -> None:
         self._ladder = ladder
         self._on_set = on_set
+        self._parts = parts
+        self._matcher = PartMatcher(ladder, parts.grid) if parts else None
         self._clock = clock
         self._log = log
         self._cutters = [TsCutter(segment_bytes_max(ladder, rung)) for rung in ladder.rungs]
         self._unmatched: dict[int, dict[str, CutSegment]] = {}
         self._unmatched_bytes = 0
         self._unmatched_bytes_max = unmatched_bytes_max(ladder)
-        self._readers: dict[int, int] = {}
+        self._readers: dict[int, Callable[[bytes], None]] = {}
         self._ended = asyncio.Event()
         self._drained = asyncio.Event()
         self._failure: Exception | None = None
@@ -97,9 +114,9 @@ class Encoder:
     ) -> int:
         """Run until FFmpeg ends; returns its exit status.
 
-        `command` makes the arguments from the pipes' file descriptors; `feed` starts to write the
-        source to standard input. An encoder from which nothing came for `silent_max_s` is ended.
-        Raises LocalError where its output cannot be used.
+        `command` makes the arguments from the pipes' file descriptors, those of parts last; `feed`
+        starts to write the source to standard input. An encoder from which nothing came for
+        `silent_max_s` is ended. Raises LocalError where its output cannot be used.
         """
         ours, theirs = self._open_pipes()
         feeding: asyncio.Future[None] | None = None
@@ -145,7 +162,7 @@ class Encoder:
 
     def _open_pipes(self) -> tuple[list[int], list[int]]:
         ours, theirs = [], []
-        for _ in self._ladder.rungs:
+        for _ in range(len(self._ladder.rungs) * (2 if self._parts else 1)):
             read_fd, write_fd = os.pipe()
             os.set_blocking(read_fd, False)
             with suppress(OSError):
@@ -156,8 +173,10 @@ class Encoder:
 
     def _start_reading(self, fds: Sequence[int]) -> None:
         loop = asyncio.get_running_loop()
-        for index, fd in enumerate(fds):
-            self._readers[fd] = index
+        count = len(self._ladder.rungs)
+        for place, fd in enumerate(fds):
+            take = self._take_segments if place < count else self._take_parts
+            self._readers[fd] = partial(take, place % count)
             loop.add_reader(fd, self._readable, fd)
 
     def _stop_reading(self, fd: int) -> None:
@@ -165,23 +184,34 @@ class Encoder:
             asyncio.get_running_loop().remove_reader(fd)
 
     def _readable(self, fd: int) -> None:
-        index = self._readers[fd]
         try:
             data = os.read(fd, READ_BYTES)
         except BlockingIOError:
             return
         try:
+            take = self._readers[fd]
             if data:
                 self.heard_at = self._clock.now()
-                self._take(index, self._cutters[index].feed(data))
             else:
                 self._stop_reading(fd)
-                self._take(index, self._cutters[index].finish())
+            take(data)
         except Exception as error:  # a callback of the loop: run() must hear of it
             self._failure = error
             self._ended.set()
         if not self._readers:
             self._ended.set()
+
+    def _take_parts(self, index: int, data: bytes) -> None:
+        """Bytes of a rung's fragmented MP4, none at its end."""
+        assert self._parts is not None and self._matcher is not None, "these pipes are for parts"
+        for part in self._matcher.feed(index, data):
+            if not self._ended.is_set():
+                self._parts.on_part(part)
+
+    def _take_segments(self, index: int, data: bytes) -> None:
+        """Bytes of a rung's MPEG-TS, none at its end."""
+        cutter = self._cutters[index]
+        self._take(index, cutter.feed(data) if data else cutter.finish())
 
     def _take(self, index: int, segments: Sequence[CutSegment]) -> None:
         """Match a rung's new segments with those of the other rungs by their start."""

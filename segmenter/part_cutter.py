@@ -14,6 +14,9 @@ from surgecast.errors import LocalError
 
 _LATE_PARTS_MAX = 2
 """Parts of video that may be there before an older part goes without the rest of its sound."""
+_SOUND_FRAME_TICKS = 1024
+"""A part need not wait for its last frame of sound: where sound makes FFmpeg fragment, as at its
+start, that frame comes with the next part, in every rung the same."""
 _ROUNDING_TICKS = 8
 """Between the clocks of video and sound; far less than a frame of sound."""
 
@@ -31,6 +34,10 @@ class CutPart:
     @property
     def start_ticks(self) -> int:
         return self.video.start
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.video.data) + (len(self.sound.data) if self.sound else 0)
 
 
 class PartCutter:
@@ -142,7 +149,8 @@ class PartCutter:
         while self._whole:
             part = self._whole[0]
             end = self._grid.sound_ticks(part.video.end) - _ROUNDING_TICKS
-            has_sound = self._sound_until is not None and self._sound_until >= end
+            until = self._sound_until
+            has_sound = until is not None and until >= end - _SOUND_FRAME_TICKS
             if not (has_sound or ended or len(self._whole) > _LATE_PARTS_MAX):
                 return
             self._whole.popleft()

@@ -26,6 +26,6 @@ class SegmentSink(Protocol):
         """Put a part of every rung on show. Only called where the channel has low latency on.
 
         Raises LocalError where that cannot be done now; then its parent goes no further, and the
-        next parent starts with a discontinuity under the same number.
+        next one starts with a discontinuity: under the same number where nothing of it was taken.
         """
         ...

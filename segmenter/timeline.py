@@ -168,7 +168,7 @@ class Timeline:
         start_utc = utc - self.segment_s
         start_utc = start_utc if ended is None else max(start_utc, ended)
         self.memory = Memory(self.memory.next_msn, start_utc, epoch)
-        self._section = _Section(run, _base36(epoch), shift)
+        self._section = _Section(run, base36(epoch), shift)
         return self._section
 
     def _take(self, section: _Section, published: float, utc: float) -> Place:
@@ -194,7 +194,8 @@ class Timeline:
         return place
 
 
-def _base36(number: int) -> str:
+def base36(number: int) -> str:
+    """A number above zero as epochs are written."""
     digits = ""
     while number:
         number, digit = divmod(number, 36)

@@ -18,6 +18,7 @@ from segmenter.command import (
     source_input,
 )
 from segmenter.ladder import Ladder, decide
+from segmenter.part_grid import part_grid
 from segmenter.settings import LadderSettings, Source
 from segmenter.source_info import SourceInfo
 
@@ -56,6 +57,15 @@ def compare(name: str, argv: list[str]) -> None:
 def test_encoder(name: str, values: dict[str, Any], has_sound: bool, form: str) -> None:
     opened = source_input(source(**values), form=form, has_sound=has_sound)
     compare(f"encoder-{name}", encoder_command("ffmpeg", opened, ladder(), [3, 4, 5]))
+
+
+@pytest.mark.parametrize("kind", ["by_resolution", "iso_resolution"])
+def test_encoder_of_a_low_latency_channel(kind: str) -> None:
+    """A second slave for each rung, and no frame held back; no second encode."""
+    made = ladder(kind=kind)
+    opened = source_input(source(kind="test"))
+    command = encoder_command("ffmpeg", opened, made, range(3, 9), grid=part_grid(made, 0.25))
+    compare(f"encoder-low-latency-{kind}", command)
 
 
 def test_iso_resolution_encoder() -> None:
