@@ -5,12 +5,19 @@ says what it demands.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from surgecast.hls.model import MediaPlaylist, MultivariantPlaylist
-from surgecast.hls.tags import Line
+from surgecast.hls.cmaf import Media
+from surgecast.hls.model import (
+    MediaPlaylist,
+    MediaSegment,
+    MultivariantPlaylist,
+    OpenSegment,
+    Part,
+)
+from surgecast.hls.tags import Line, Tag, read_lines
 from surgecast.hls.ts import Segment
 
 
@@ -83,11 +90,41 @@ class Response:
     now: float
     """Monotonic seconds at which the answer was complete."""
     method: str = "GET"
+    asked_at: float | None = None
+    """Monotonic seconds at which it was asked for."""
+    began_at: float | None = None
+    """Monotonic seconds at which its headers were there."""
     complete: bool = True
     """False where the connection ended before the announced length."""
 
     def header(self, name: str) -> str:
         return self.headers.get(name, "")
+
+    @property
+    def waited_s(self) -> float:
+        """From the request to the headers of the answer."""
+        return 0.0 if self.asked_at is None else (self.began_at or self.now) - self.asked_at
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A part by its numbers, as `_HLS_msn` and `_HLS_part` name it."""
+
+    msn: int
+    part: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartView:
+    """A listed part: where it is, what its line says, and whether it ends its segment."""
+
+    place: Place
+    part: Part
+    line: Line | None
+    last: bool | None
+    """None while its segment is not whole."""
+    discontinuity: bool
+    """True for the first part of a segment that carries EXT-X-DISCONTINUITY."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +143,47 @@ class MediaView:
         """The discontinuity sequence number of a listed segment (RFC 8216 section 6.2.2)."""
         listed = self.playlist.segments[: msn - self.playlist.media_sequence + 1]
         return self.playlist.discontinuity_sequence + sum(s.discontinuity for s in listed)
+
+    @property
+    def parts(self) -> list[PartView]:
+        """The listed parts, oldest first."""
+        groups = read_lines(self.text).groups
+        found = []
+        for place, segment in enumerate(self.playlist.segments):
+            found += _parts(self.playlist.first_msn + place, segment, groups[place : place + 1])
+        if self.playlist.open_segment is not None:
+            found += _parts(self.playlist.next_msn, self.playlist.open_segment, groups[-1:])
+        return found
+
+    @property
+    def next_place(self) -> Place:
+        """The part that will be listed next, if the open segment goes on."""
+        last = self.playlist.open_segment
+        return Place(self.playlist.next_msn, len(last.parts) if last else 0)
+
+    def has(self, msn: int, part: int | None) -> bool:
+        """True where the playlist lists that part, or without one that whole segment."""
+        if part is None:
+            return self.playlist.next_msn > msn
+        return self.next_place > Place(msn, part)
+
+
+def _parts(
+    msn: int, segment: MediaSegment | OpenSegment, group: Sequence[Sequence[Tag]]
+) -> list[PartView]:
+    lines = [tag.line for tags in group for tag in tags if tag.name == "#EXT-X-PART"]
+    whole = isinstance(segment, MediaSegment)
+    last = len(segment.parts) - 1
+    return [
+        PartView(
+            Place(msn, index),
+            part,
+            lines[index] if index < len(lines) else None,
+            index == last if whole else None,
+            segment.discontinuity and index == 0,
+        )
+        for index, part in enumerate(segment.parts)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +206,11 @@ class SegmentView:
     msn: int
     duration_s: float
     discontinuity: bool
-    facts: Segment
+    facts: Segment | Media
+    part: int | None = None
+    """Its place in segment `msn`, where this is a part."""
+    independent: bool = True
+    """False for a part that does not begin with a key frame, as its tag says."""
     peak_bps: int | None = None
     codecs: str | None = None
     width: int | None = None

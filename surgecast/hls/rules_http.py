@@ -5,26 +5,40 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
 
 from surgecast.hls import ts
 from surgecast.hls.observation import CacheControl, Finding, Kind, Response
 
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
-SEGMENT_TYPE = "video/mp2t"
+SEGMENT_TYPES = ("video/mp2t", "video/mp4", "video/iso.segment")
+FRAGMENT_SUFFIXES = (".m4s", ".mp4", ".cmfv", ".cmfa", ".m4v", ".m4a")
+BLOCKED_TARGETS = 6
+"""Target durations for which the answer to a blocking request may be kept."""
 EXPOSED = ("cmsd-static", "cmsd-dynamic", "age", "date", "content-length")
 REQUESTED = ("range", "cmcd-request", "cmcd-object", "cmcd-status", "cmcd-session")
 """Request headers a browser player asks leave for."""
 
+_KEY = r"[a-z][a-z0-9_.*-]*"
+_VALUE = r"(?:-?[0-9]+(?:\.[0-9]+)?|\"[^\"]*\"|[A-Za-z*][^\s;,=\"]*|\?[01])"
+_PARAMETERS = rf"(?:;{_KEY}(?:={_VALUE})?)*"
+_MEMBER = rf"\"[^\"]+\"{_PARAMETERS}"
+_PAIR = rf"{_KEY}(?:={_VALUE})?"
+_CMSD = {
+    "cmsd-dynamic": re.compile(rf"{_MEMBER}(?:, ?{_MEMBER})*"),
+    "cmsd-static": re.compile(rf"{_PAIR}(?:, ?{_PAIR})*"),
+}
+
 
 def check_response(response: Response, target_duration_s: int) -> list[Finding]:
-    """R3, R24, R28, R29, R30, R32, R33 of one plain GET of something that is listed."""
+    """R3, R24, R28, R29, R30, R32, R33, R56 of one GET of something that is listed."""
     if 300 <= response.status < 400:
         return [Finding("R3", response.url, f"redirected with {response.status}")]
     if response.status != 200:
         what = f"listed, but answered {response.status}"
         return [Finding("R24", response.url, what), *_cors(response)]
     found = [*_type(response), *_cache(response, target_duration_s), *_cors(response)]
-    found += _fresh(response, target_duration_s)
+    found += [*_fresh(response, target_duration_s), *_cmsd(response)]
     found += _encoding(response) if response.kind.is_playlist else _whole(response)
     return found
 
@@ -35,18 +49,30 @@ def _whole(response: Response) -> Iterator[Finding]:
     if announced != str(len(response.body)) or not response.complete:
         what = f"{len(response.body)} bytes, Content-Length {announced or 'missing'}"
         yield Finding("R24", response.url, what)
-    if not response.body or len(response.body) % ts.PACKET_BYTES:
+    packets = response.kind is Kind.SEGMENT and not _is_fragment(response.url)
+    if not response.body or (packets and len(response.body) % ts.PACKET_BYTES):
         yield Finding("R24", response.url, f"{len(response.body)} bytes: not whole packets")
     if response.header("content-encoding"):
         yield Finding("R29", response.url, "a segment is compressed")
 
 
+def _is_fragment(url: str) -> bool:
+    """Fragmented MP4, by its name."""
+    return urlsplit(url).path.lower().endswith(FRAGMENT_SUFFIXES)
+
+
 def _type(response: Response) -> Iterator[Finding]:
     """R28."""
-    expected = PLAYLIST_TYPE if response.kind.is_playlist else SEGMENT_TYPE
+    expected: tuple[str, ...] = (PLAYLIST_TYPE,)
+    if response.kind is Kind.INIT:
+        expected = ("video/mp4",)
+    elif response.kind.is_media:
+        fragment = response.kind is Kind.PART or _is_fragment(response.url)
+        expected = SEGMENT_TYPES[1:] if fragment else SEGMENT_TYPES[:1]
     found = response.header("content-type").partition(";")[0].strip().lower()
-    if found != expected:
-        yield Finding("R28", response.url, f"Content-Type {found or 'missing'}, not {expected}")
+    if found not in expected:
+        words = " or ".join(expected)
+        yield Finding("R28", response.url, f"Content-Type {found or 'missing'}, not {words}")
 
 
 def _encoding(response: Response) -> Iterator[Finding]:
@@ -58,12 +84,14 @@ def _encoding(response: Response) -> Iterator[Finding]:
 
 
 def _cache(response: Response, target_duration_s: int) -> Iterator[Finding]:
-    """R30: private playlists never, shared ones half a target duration, segments for life."""
+    """R30: private playlists never, shared ones half a target duration, segments for life; what
+    answers a blocking request names its part in the URL, so it may be kept longer."""
     cache = CacheControl.of(response)
     if response.kind.is_private:
         good, wanted = {"private", "no-store"} <= cache.names, "private, no-store"
     elif response.kind.is_playlist:
-        most_s = math.ceil(target_duration_s / 2)
+        blocking = "_HLS_msn=" in response.url
+        most_s = BLOCKED_TARGETS * target_duration_s if blocking else _half(target_duration_s)
         good = cache.max_age_s is not None and 0 < cache.max_age_s <= most_s
         wanted = f"max-age={most_s}"
     else:
@@ -72,6 +100,10 @@ def _cache(response: Response, target_duration_s: int) -> Iterator[Finding]:
     if not good:
         what = f"Cache-Control {cache.text or 'missing'}, expected {wanted}"
         yield Finding("R30", response.url, what)
+
+
+def _half(target_duration_s: int) -> int:
+    return math.ceil(target_duration_s / 2)
 
 
 def _cors(response: Response) -> Iterator[Finding]:
@@ -106,6 +138,22 @@ def _date(response: Response, name: str) -> datetime | None:
         return None
 
 
+def _cmsd(response: Response) -> Iterator[Finding]:
+    """R56: where CMSD is sent, in the form that a player which splits at `;` and `=` reads."""
+    for name, pattern in _CMSD.items():
+        text = response.header(name)
+        if text and not pattern.fullmatch(text):
+            yield Finding("R56", response.url, f"{name}: {text} is not CMSD, or has spaces in it")
+
+
+def check_cmcd(plain: Response, marked: Response, how: str) -> list[Finding]:
+    """R55: CMCD, however bad, changes nothing about the answer."""
+    if marked.status == plain.status and (not marked.kind.is_media or marked.body == plain.body):
+        return []
+    what = f"with {how} answers {marked.status}, without it {plain.status}"
+    return [Finding("R55", plain.url, what)]
+
+
 def check_plain(response: Response) -> list[Finding]:
     """R29 the other way: a playlist asked for without gzip is not compressed."""
     if response.header("content-encoding"):
@@ -121,7 +169,7 @@ def check_head(head: Response, get: Response) -> list[Finding]:
     if head.body:
         found.append(Finding("R24", head.url, "HEAD answers with a body"))
     lengths = head.header("content-length"), get.header("content-length")
-    if get.kind is Kind.SEGMENT and lengths[0] != lengths[1]:
+    if get.kind.is_media and lengths[0] != lengths[1]:
         what = f"HEAD says Content-Length {lengths[0] or 'missing'}, GET {lengths[1]}"
         found.append(Finding("R24", head.url, what))
     return found

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from surgecast.hls import ts
+from surgecast.hls import cmaf, ts
 from surgecast.hls.observation import Finding, SegmentView
+from surgecast.hls.rules_cmaf import check_aligned, check_fragments
 from surgecast.hls.rules_playlist import FRAME_S
+from surgecast.hls.sps import Sps
 
 PEAK_FACTOR = 1.25
 RESTART_S = 0.5
@@ -12,8 +14,33 @@ RESTART_S = 0.5
 
 
 def check_segment(view: SegmentView, history: Sequence[SegmentView]) -> list[Finding]:
-    """All rules of one segment, given the earlier segments of the same playlist, in order."""
-    found = [*_layout(view), *_pictures(view), *_advertised(view)]
+    """All rules of one segment or part, given the earlier ones of the same playlist, in order."""
+    facts = view.facts
+    changed = [*_format(history[-1], view)] if history else []
+    history = [] if changed else history
+    if isinstance(facts, cmaf.Media):
+        declared = facts.init.video.sps if facts.init.video else None
+        sets = (declared,) if declared else ()
+        return [*changed, *_advertised(view, sets), *check_fragments(view, history)]
+    return [*changed, *_advertised(view, facts.sps), *_check_ts(view, history)]
+
+
+def _format(before: SegmentView, after: SegmentView) -> Iterator[Finding]:
+    """R13 (R10): one playlist keeps one file format, whatever tags it carries."""
+    if type(before.facts) is not type(after.facts):
+        yield Finding("R13", after.url, "MPEG-TS and fragmented MP4 in one playlist")
+
+
+def _ts(view: SegmentView) -> ts.Segment:
+    assert isinstance(view.facts, ts.Segment), "only MPEG-TS comes here"
+    return view.facts
+
+
+def _check_ts(view: SegmentView, history: Sequence[SegmentView]) -> list[Finding]:
+    found = [*_layout(view), *_pictures(view)]
+    if len(_ts(view).sps) > 1:
+        what = f"{len(_ts(view).sps)} parameter sets in one segment"
+        found.append(Finding("R10", view.url, what))
     if history and history[-1].msn == view.msn - 1:
         previous = history[-1]
         if view.discontinuity:
@@ -26,7 +53,7 @@ def check_segment(view: SegmentView, history: Sequence[SegmentView]) -> list[Fin
 
 def _layout(view: SegmentView) -> Iterator[Finding]:
     """R14: PAT and PMT first, no SDT, counters that let any rung follow any other."""
-    facts = view.facts
+    facts = _ts(view)
     if facts.head != (ts.PAT_PID, facts.pmt_pid):
         yield Finding("R14", view.url, f"starts with PIDs {facts.head}, expected PAT and PMT")
     if facts.has_sdt:
@@ -49,7 +76,7 @@ def _layout(view: SegmentView) -> Iterator[Finding]:
 
 def _pictures(view: SegmentView) -> Iterator[Finding]:
     """R12 (no B-frames) and R15 (starts with an IDR picture and its parameter sets)."""
-    video = view.facts.video
+    video = _ts(view).video
     if video is None:
         yield Finding("R15", view.url, "has no H.264 video")
         return
@@ -64,15 +91,15 @@ def _pictures(view: SegmentView) -> Iterator[Finding]:
         yield Finding("R15", view.url, "the first picture has no random-access indicator")
 
 
-def _advertised(view: SegmentView) -> Iterator[Finding]:
+def _advertised(view: SegmentView, sets: Sequence[Sps]) -> Iterator[Finding]:
     """R26 (measured peak) and R26 / R27 (codec and size as the variant says)."""
     rule = "R27" if view.adaptive else "R26"
-    if view.peak_bps and view.duration_s:
+    if view.peak_bps and view.duration_s and view.part is None:
         bps = view.facts.size_bytes * 8 / view.duration_s
         if bps >= PEAK_FACTOR * view.peak_bps:
             what = f"{bps:.0f} bit/s, over 125 % of BANDWIDTH {view.peak_bps}"
             yield Finding("R26", view.url, what)
-    for sps in view.facts.sps:
+    for sps in sets:
         if view.codecs is not None and sps.codec not in view.codecs.lower():
             yield Finding(rule, view.url, f"is {sps.codec}, CODECS says {view.codecs}")
         size = (sps.width, sps.height)
@@ -80,13 +107,11 @@ def _advertised(view: SegmentView) -> Iterator[Finding]:
         if larger or (not view.adaptive and view.width and size != (view.width, view.height)):
             what = f"is {sps.width}x{sps.height}, RESOLUTION says {view.width}x{view.height}"
             yield Finding(rule, view.url, what)
-    if len(view.facts.sps) > 1:
-        yield Finding("R10", view.url, f"{len(view.facts.sps)} parameter sets in one segment")
 
 
 def _parameters(before: SegmentView, after: SegmentView) -> Iterator[Finding]:
     """R10: size, codec and tracks change only with EXT-X-DISCONTINUITY."""
-    was, now = before.facts.sps[-1:], after.facts.sps[:1]
+    was, now = _ts(before).sps[-1:], _ts(after).sps[:1]
     if was and now and was != now:
         what = f"{was[0].width}x{was[0].height} {was[0].codec} became"
         what = f"{what} {now[0].width}x{now[0].height} {now[0].codec}"
@@ -97,13 +122,13 @@ def _parameters(before: SegmentView, after: SegmentView) -> Iterator[Finding]:
 
 
 def _pids(view: SegmentView) -> dict[int, int]:
-    return {track.pid: track.stream_type for track in view.facts.tracks}
+    return {track.pid: track.stream_type for track in _ts(view).tracks}
 
 
 def _continuous(before: SegmentView, after: SegmentView) -> Iterator[Finding]:
     """R9: counters and time stamps go on."""
-    tracks = {track.pid: track for track in before.facts.tracks}
-    for track in after.facts.tracks:
+    tracks = {track.pid: track for track in _ts(before).tracks}
+    for track in _ts(after).tracks:
         was = tracks.get(track.pid)
         if was is None:
             continue
@@ -125,7 +150,7 @@ def _sums(view: SegmentView, history: Sequence[SegmentView]) -> Iterator[Finding
         if past.msn != first.msn - 1 or first.discontinuity:
             break
         total_s, first = total_s + past.duration_s, past
-    start, end = first.facts.video, view.facts.video
+    start, end = _ts(first).video, _ts(view).video
     if start is None or end is None:
         return
     media_s = ts.elapsed(start.pes[0].pts, end.pes[0].pts) / ts.TICKS_PER_S
@@ -137,7 +162,7 @@ def _sums(view: SegmentView, history: Sequence[SegmentView]) -> Iterator[Finding
 
 def _restarted(before: SegmentView, after: SegmentView) -> Iterator[Finding]:
     """R17: time stamps continue even across EXT-X-DISCONTINUITY."""
-    start, end = before.facts.video, after.facts.video
+    start, end = _ts(before).video, _ts(after).video
     if start is None or end is None:
         return
     media_s = ts.elapsed(start.pes[0].pts, end.pes[0].pts) / ts.TICKS_PER_S
@@ -148,6 +173,10 @@ def _restarted(before: SegmentView, after: SegmentView) -> Iterator[Finding]:
 
 def check_rungs(one: SegmentView, other: SegmentView) -> list[Finding]:
     """R11 between two variants' segments of the same MSN: one encoder run, aligned."""
+    if isinstance(one.facts, cmaf.Media) and isinstance(other.facts, cmaf.Media):
+        return check_aligned(one, other)
+    if type(one.facts) is not type(other.facts):
+        return [Finding("R11", other.url, f"is of another format than {one.url}")]
     return list(_differences(one, other))
 
 
@@ -155,7 +184,7 @@ def _differences(one: SegmentView, other: SegmentView) -> Iterator[Finding]:
     if _pids(one) != _pids(other):
         yield Finding("R11", other.url, f"tracks {_pids(other)}, {_pids(one)} in {one.url}")
         return
-    left, right = one.facts, other.facts
+    left, right = _ts(one), _ts(other)
     for a, b in zip(left.tracks, right.tracks, strict=True):
         if a.is_video and [pes.pts for pes in a.pes] != [pes.pts for pes in b.pes]:
             yield Finding("R11", other.url, f"pictures at other times than in {one.url}")
