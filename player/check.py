@@ -1,212 +1,253 @@
 """`surgecast check URL`: watch a live stream from outside and list the rules it breaks.
 
-Follows the multivariant playlist, all its variants and the adaptive playlist beside it; polls
-each media playlist about every half target duration, downloads every new segment once, and makes
-the probes a player never makes (HEAD, OPTIONS, ranges, a future and a removed segment).
+Follows the multivariant playlist with all its renditions and, beside an `index.m3u8`, the adaptive
+and the low-latency playlist; reloads as players do, downloads every new segment and part once, and
+makes the requests a player never makes (`player.oddities`, `player.directives`).
 """
 
-import argparse
 import asyncio
-import json
-import sys
-from dataclasses import dataclass
-from urllib.parse import urljoin
+from dataclasses import dataclass, field
+from itertools import chain
+from urllib.parse import urljoin, urlsplit
 
 import aiohttp
-from rich.console import Console
-from rich.table import Table
 
-from player.arguments import seconds_above_0
-from player.follow import Follower, Notebook, Segments, Sleep
-from player.probe import PREFLIGHT, Prober
+from player.check_report import CheckReport
+from player.follow import Follower, Sleep, Tools
+from player.follow_parts import PartFollower
+from player.library import Library
+from player.notebook import Notebook
+from player.oddities import ask_oddities
+from player.probe import PREFLIGHT, Asker, Prober
+from player.steering import compare_pathways, follow_steering
 from surgecast.clock import Clock, RealClock
 from surgecast.errors import RemoteError
 from surgecast.hls import rules_http as http
-from surgecast.hls.model import MultivariantPlaylist, Variant
+from surgecast.hls.model import MultivariantPlaylist
 from surgecast.hls.observation import Finding, Kind, MediaView, MultivariantView
-from surgecast.hls.rules import view_of
+from surgecast.hls.rulebook import Look
+from surgecast.hls.rules import check, view_of
+from surgecast.hls.rules_low_latency import check_round_trip
 from surgecast.hls.rules_media import check_rungs
-from surgecast.hls.rules_playlist import check_multivariant, check_variants
+from surgecast.hls.rules_playlist import check_adaptive, check_variants
+from surgecast.hls.rules_steering import check_twins
 
-SHOWN_MAX = 5
-"""Findings of one rule that the table shows; `--json` has them all."""
+ADAPTIVE, LOW_LATENCY = "adaptive.m3u8", "ll.m3u8"
+_COMPARED_EVERY_S = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class CheckReport:
-    """What was looked at and what was found; no findings on few looks mean little."""
+@dataclass(slots=True)
+class Presentation:
+    """A multivariant playlist, or a lone media playlist, with those who follow its renditions."""
 
     url: str
-    seconds: float
-    findings: tuple[Finding, ...]
-    looks: dict[str, int]
-
-    @property
-    def clean(self) -> bool:
-        return not self.findings
-
-    def as_dict(self) -> dict[str, object]:
-        """Plain values for JSON."""
-        found = [{"rule": f.rule, "where": f.where, "what": f.what} for f in self.findings]
-        return {
-            "url": self.url,
-            "seconds": round(self.seconds, 3),
-            "looks": self.looks,
-            "violations": len(found),
-            "findings": found,
-        }
+    followers: list[Follower]
+    view: MultivariantView | None = None
+    compared: set[tuple[str, str]] = field(default_factory=set)
+    """Pairs of segments that have been held against each other."""
 
 
 class _Checker:
     """The whole check of one stream."""
 
-    def __init__(self, prober: Prober, clock: Clock, sleep: Sleep) -> None:
-        self._prober = prober
-        self._clock = clock
-        self._sleep = sleep
-        self.notebook = Notebook()
-        self._segments = Segments(prober, self.notebook)
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._presentations: list[Presentation] = []
+        self._twins: list[Presentation] = []
 
-    async def open(self, url: str, adaptive_url: str | None) -> list[Follower]:
-        """Find the media playlists. Raises RemoteError when `url` is no playlist."""
-        answer = await self._prober.get(url, Kind.MULTIVARIANT, gzip=True)
+    async def open(self, url: str, beside: bool, twin_url: str | None) -> None:
+        """Find the media playlists. Raises RemoteError when a URL is no playlist."""
+        kind = Kind.ADAPTIVE if _name(url) == ADAPTIVE else Kind.MULTIVARIANT
+        first = await self._present(url, kind, None)
+        self._presentations.append(first)
+        if beside and first.view is not None and _name(url) not in (ADAPTIVE, LOW_LATENCY):
+            await self._open_beside(url, first)
+        if twin_url is not None:
+            self._twins.append(await self._present(twin_url, kind, None))
+
+    async def _open_beside(self, url: str, first: Presentation) -> None:
+        """The server-switched playlist and that of low latency, where there are such."""
+        assert first.view is not None, "only beside a multivariant playlist"
+        adaptive = urljoin(url, ADAPTIVE)
+        if await self._exists(adaptive, Kind.ADAPTIVE):
+            try:
+                found = await self._present(adaptive, Kind.ADAPTIVE, first.view.playlist)
+            except RemoteError as error:
+                self._tools.notebook.add([Finding("R27", adaptive, str(error))])
+            else:
+                # Its segments are those of the ladder, so they are compared with them.
+                first.followers += found.followers
+        low_latency = urljoin(url, LOW_LATENCY)
+        if await self._exists(low_latency, Kind.MULTIVARIANT):
+            self._presentations.append(await self._present(low_latency, Kind.MULTIVARIANT, None))
+
+    async def _exists(self, url: str, kind: Kind) -> bool:
+        return (await self._tools.asker.ask("HEAD", url, kind)).status not in (404, 405)
+
+    async def _present(
+        self, url: str, kind: Kind, ladder: MultivariantPlaylist | None
+    ) -> Presentation:
+        answer = await self._tools.asker.get(url, kind, gzip=True)
         if answer.status != 200:
             raise RemoteError(f"{url}: the server answers HTTP {answer.status}")
         view = view_of(answer)
         if isinstance(view, Finding):
             raise RemoteError(f"{url}: {view.what}")
         if isinstance(view, MediaView):
-            return [self._follow(url, Kind.MEDIA, None, False)]
-        followers = await self._variants(url, Kind.MULTIVARIANT, view, None)
-        beside = urljoin(url, "adaptive.m3u8") if adaptive_url is None else adaptive_url
-        return followers + await self._adaptive(beside, view.playlist)
+            if kind is Kind.ADAPTIVE:
+                raise RemoteError(f"{url}: expected one variant, found a media playlist")
+            follower = Follower(url, Kind.MEDIA, None, False, self._tools)
+            await follower.look()
+            return Presentation(url, [follower])
+        notebook = self._tools.notebook
+        notebook.count(Look.MULTIVARIANT)
+        notebook.add(check(view, []))
+        if kind is Kind.ADAPTIVE and ladder is not None:
+            notebook.add(check_adaptive(view, ladder))
+        return Presentation(url, await self._variants(url, kind, view), view)
 
-    async def _adaptive(self, url: str, ladder: MultivariantPlaylist) -> list[Follower]:
-        """The server-switched playlist, where there is one."""
-        answer = await self._prober.get(url, Kind.ADAPTIVE, gzip=True) if url else None
-        if answer is None or answer.status == 404:
-            return []
-        view = view_of(answer)
-        if not isinstance(view, MultivariantView):
-            what = view.what if isinstance(view, Finding) else "a media playlist"
-            self.notebook.add([Finding("R27", url, f"expected one variant, found {what}")])
-            return []
-        return await self._variants(url, Kind.ADAPTIVE, view, ladder)
-
-    async def _variants(
-        self, url: str, kind: Kind, view: MultivariantView, ladder: MultivariantPlaylist | None
-    ) -> list[Follower]:
-        self.notebook.looks[kind.value] += 1
-        self.notebook.add(check_multivariant(view, ladder))
+    async def _variants(self, url: str, kind: Kind, view: MultivariantView) -> list[Follower]:
         media = Kind.SESSION if kind is Kind.ADAPTIVE else Kind.MEDIA
+        independent = view.playlist.independent_segments
         followers = [
-            self._follow(urljoin(url, v.uri), media, v, view.playlist.independent_segments)
-            for v in view.playlist.variants
+            Follower(urljoin(url, variant.uri), media, variant, independent, self._tools)
+            for variant in view.playlist.variants
         ]
-        await asyncio.gather(*(follower.look() for follower in followers))
+        await asyncio.gather(*(self._first_look(follower) for follower in followers))
+        for follower in followers:
+            follower.renditions = [other.url for other in followers]
         seen = next((f.views[-1] for f in followers if f.views), None)
         if seen is not None:
-            answer = await self._prober.get(url, kind, gzip=True)
-            target_duration_s = seen.playlist.target_duration_s
-            self.notebook.add(http.check_response(answer, target_duration_s))
-            self.notebook.add(
-                http.check_options(await self._prober.ask("OPTIONS", url, kind, PREFLIGHT))
-            )
+            await self._headers(url, kind, seen.playlist.target_duration_s)
         return followers
 
-    def _follow(self, url: str, kind: Kind, variant: Variant | None, independent: bool) -> Follower:
-        return Follower(
-            url,
-            kind,
-            variant,
-            independent,
-            self._prober,
-            self.notebook,
-            self._segments,
-            self._clock,
-            self._sleep,
-        )
+    async def _first_look(self, follower: Follower) -> None:
+        try:
+            await follower.look()
+        except RemoteError as error:
+            self._tools.notebook.add([Finding("R24", follower.url, str(error))])
 
-    async def run(self, followers: list[Follower], until: float) -> None:
+    async def _headers(self, url: str, kind: Kind, target_duration_s: int) -> None:
+        answer = await self._tools.asker.get(url, kind, gzip=True)
+        self._tools.notebook.add(http.check_response(answer, target_duration_s))
+        preflight = await self._tools.asker.ask("OPTIONS", url, kind, PREFLIGHT)
+        self._tools.notebook.add(http.check_options(preflight))
+        self._tools.notebook.count(Look.ANSWER, Look.PREFLIGHT)
+
+    # While it runs.
+
+    async def run(self, until: float) -> None:
         """All playlists side by side, compared with each other now and then."""
+        shown = [*self._presentations, *self._twins]
         async with asyncio.TaskGroup() as group:
-            for follower in followers:
-                group.create_task(follower.run(until))
-            group.create_task(self._compare(followers, until))
+            for follower in chain.from_iterable(one.followers for one in shown):
+                group.create_task(self._follow(follower, until))
+                if follower.views and follower.views[-1].playlist.segments:
+                    group.create_task(self._ask_oddities(follower))
+            for presentation in shown:
+                if presentation.view is not None:
+                    group.create_task(self._steer(presentation, presentation.view, until))
+            group.create_task(self._compare(until))
+        self._round_trips()
 
-    async def _compare(self, followers: list[Follower], until: float) -> None:
-        while self._clock.now() < until:
-            await self._sleep(max(0.0, min(1.0, until - self._clock.now())))
-            self.compare(followers)
+    async def _follow(self, follower: Follower, until: float) -> None:
+        try:
+            if follower.low_latency:
+                await PartFollower(follower).run(until)
+            else:
+                await follower.run(until)
+        finally:
+            await follower.stop()
 
-    def compare(self, followers: list[Follower]) -> None:
+    async def _ask_oddities(self, follower: Follower) -> None:
+        try:
+            await ask_oddities(follower.views[-1], follower.kind, self._tools)
+        except RemoteError as error:
+            self._tools.notebook.add([Finding("R24", follower.url, str(error))])
+
+    async def _steer(self, shown: Presentation, view: MultivariantView, until: float) -> None:
+        await compare_pathways(view, shown.followers, self._tools)
+        await follow_steering(view, until, self._tools)
+
+    async def _compare(self, until: float) -> None:
+        while (now := self._tools.clock.now()) < until:
+            await self._tools.sleep(max(0.0, min(_COMPARED_EVERY_S, until - now)))
+            for presentation in self._presentations:
+                self._compare_one(presentation)
+            for twin in self._twins:
+                self._compare_twin(self._presentations[0], twin)
+
+    def _compare_one(self, shown: Presentation) -> None:
         """What variants must share, in playlists and in media."""
-        views = [follower.views[-1] for follower in followers if follower.views]
-        self.notebook.add(check_variants(views))
-        shared = [f.media for f in followers if f.kind is Kind.MEDIA and f.media]
-        if not shared:
-            return
-        by_msn = {media.msn: media for media in shared[0]}
-        for others in shared[1:]:
-            for other in others:
-                if (one := by_msn.get(other.msn)) is not None:
-                    self.notebook.add(check_rungs(one, other))
+        views = [follower.views[-1] for follower in shown.followers if follower.views]
+        notebook = self._tools.notebook
+        notebook.count(Look.VARIANTS, times=len(views) > 1)
+        notebook.add(check_variants(views))
+        shared = [f.media for f in shown.followers if f.kind is Kind.MEDIA and f.media]
+        by_msn = {media.msn: media for media in shared[0]} if shared else {}
+        for other in chain.from_iterable(shared[1:]):
+            one = by_msn.get(other.msn)
+            if one is not None and (one.url, other.url) not in shown.compared:
+                shown.compared.add((one.url, other.url))
+                notebook.count(Look.RUNGS)
+                notebook.add(check_rungs(one, other))
+
+    def _compare_twin(self, shown: Presentation, twin: Presentation) -> None:
+        for one, other in zip(shown.followers, twin.followers, strict=False):
+            if one.views and other.views:
+                self._tools.notebook.count(Look.TWIN)
+                self._tools.notebook.add(check_twins(one.views[-1], other.views[-1]))
+
+    def _round_trips(self) -> None:
+        notebook = self._tools.notebook
+        followers = chain.from_iterable(shown.followers for shown in self._presentations)
+        for follower in followers:
+            if follower.low_latency:
+                view = follower.views[-1]
+                notebook.add(check_round_trip(view, notebook.round_trips_s))
+
+
+def _name(url: str) -> str:
+    return urlsplit(url).path.rpartition("/")[2]
 
 
 async def check_stream(
     url: str,
     seconds: float,
     clock: Clock | None = None,
-    adaptive_url: str | None = None,
+    *,
+    beside: bool = True,
+    twin_url: str | None = None,
     sleep: Sleep = asyncio.sleep,
 ) -> CheckReport:
     """Watch `url` for `seconds` and report what breaks the rules.
 
-    `adaptive_url`: the server-switched playlist; None looks for `adaptive.m3u8` beside `url`, an
-    empty text leaves it out. Raises RemoteError when `url` is not a playlist that can be had.
+    `beside`: look for the adaptive and the low-latency playlist next to it. `twin_url`: the same
+    stream at another origin. Raises RemoteError when a URL is not a playlist that can be had.
     """
     clock = clock or RealClock()
-    began = clock.now()
     async with aiohttp.ClientSession(auto_decompress=False) as session:
-        checker = _Checker(Prober(session, clock), clock, sleep)
-        followers = await checker.open(url, adaptive_url)
-        await checker.run(followers, began + seconds)
-    notebook = checker.notebook
-    return CheckReport(url, clock.now() - began, tuple(notebook.findings), dict(notebook.looks))
+        asker = Prober(session, clock)
+        return await check_with(
+            asker, url, seconds, clock, beside=beside, twin_url=twin_url, sleep=sleep
+        )
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `surgecast check`."""
-    parser.description = "Watch a live stream from outside and list the HLS rules it breaks."
-    parser.add_argument("url", help="multivariant playlist; its adaptive.m3u8 is checked as well")
-    parser.add_argument("--seconds", type=seconds_above_0, default=60.0, help="default: 60")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-
-
-def run(args: argparse.Namespace) -> int:
-    """Check and print; 0 when no rule was broken, 1 otherwise."""
-    try:
-        report = asyncio.run(check_stream(args.url, args.seconds))
-    except RemoteError as error:
-        sys.stderr.write(f"surgecast check: {error}\n")
-        return 1
-    if args.json:
-        sys.stdout.write(json.dumps(report.as_dict()) + "\n")
-    else:
-        Console().print(_table(report))
-    return 0 if report.clean else 1
-
-
-def _table(report: CheckReport) -> Table:
-    looks = ", ".join(f"{count} x {name}" for name, count in report.looks.items())
-    title = f"{report.url}: {len(report.findings)} violations in {report.seconds:.0f} s"
-    table = Table("rule", "where", "what", title=title, caption=looks)
-    by_rule: dict[str, list[Finding]] = {}
-    for finding in report.findings:
-        by_rule.setdefault(finding.rule, []).append(finding)
-    for rule, found in by_rule.items():
-        for finding in found[:SHOWN_MAX]:
-            table.add_row(rule, finding.where, finding.what)
-        if len(found) > SHOWN_MAX:
-            table.add_row(rule, "", f"and {len(found) - SHOWN_MAX} more")
-    return table
+async def check_with(
+    asker: Asker,
+    url: str,
+    seconds: float,
+    clock: Clock,
+    *,
+    beside: bool = True,
+    twin_url: str | None = None,
+    sleep: Sleep = asyncio.sleep,
+) -> CheckReport:
+    """As `check_stream`, whoever asks."""
+    began = clock.now()
+    notebook = Notebook()
+    tools = Tools(asker, notebook, Library(asker, notebook), clock, sleep)
+    checker = _Checker(tools)
+    await checker.open(url, beside, twin_url)
+    await checker.run(began + seconds)
+    return CheckReport(url, clock.now() - began, dict(notebook.findings), dict(notebook.looks))

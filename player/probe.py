@@ -3,6 +3,7 @@
 import asyncio
 import zlib
 from collections.abc import Mapping
+from typing import Protocol
 
 import aiohttp
 
@@ -10,9 +11,10 @@ from surgecast.clock import Clock
 from surgecast.errors import RemoteError
 from surgecast.hls.observation import Kind, Response
 
-_TIMEOUT = aiohttp.ClientTimeout(total=10, sock_connect=3)
+TIMEOUT_S = 10.0
+_CONNECT_S = 3.0
 _NO_GZIP = {"Accept-Encoding": "identity"}
-_GZIP = {"Accept-Encoding": "gzip"}
+GZIP = {"Accept-Encoding": "gzip"}
 ORIGIN = {"Origin": "https://player.example"}
 PREFLIGHT = {
     **ORIGIN,
@@ -21,8 +23,27 @@ PREFLIGHT = {
 }
 
 
-class Prober:
+class Asker(Protocol):
     """Single requests. Raises RemoteError only where there was no answer at all."""
+
+    async def get(self, url: str, kind: Kind, *, gzip: bool = False) -> Response:
+        """A plain GET; `gzip` says whether compression is accepted."""
+        ...
+
+    async def ask(
+        self,
+        method: str,
+        url: str,
+        kind: Kind,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> Response:
+        """Any request, with the headers a browser on another site would add."""
+        ...
+
+
+class Prober:
+    """An `Asker` over HTTP."""
 
     def __init__(self, session: aiohttp.ClientSession, clock: Clock) -> None:
         self._session = session
@@ -30,29 +51,45 @@ class Prober:
         self.requests = 0
 
     async def get(self, url: str, kind: Kind, *, gzip: bool = False) -> Response:
-        """A plain GET; `gzip` says whether compression is accepted."""
-        return await self.ask("GET", url, kind, _GZIP if gzip else _NO_GZIP)
+        return await self.ask("GET", url, kind, GZIP if gzip else _NO_GZIP)
 
     async def ask(
-        self, method: str, url: str, kind: Kind, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        url: str,
+        kind: Kind,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> Response:
-        """Any request, with the headers a browser on another site would add."""
         self.requests += 1
+        asked_at = self._clock.now()
         try:
             async with self._session.request(
                 method,
                 url,
                 headers={**_NO_GZIP, **ORIGIN, **(headers or {})},
                 allow_redirects=False,
-                timeout=_TIMEOUT,
+                timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=_CONNECT_S),
             ) as answer:
+                began_at = self._clock.now()
                 body, complete = await _read(answer)
         except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError) as error:
             raise RemoteError(f"{url}: {error or type(error).__name__}") from error
         names = {name.lower(): value for name, value in answer.headers.items()}
         if names.get("content-encoding", "").lower() == "gzip":
             body = _unzipped(url, body)
-        return Response(url, kind, answer.status, names, body, self._clock.now(), method, complete)
+        return Response(
+            url,
+            kind,
+            answer.status,
+            names,
+            body,
+            self._clock.now(),
+            method=method,
+            complete=complete,
+            asked_at=asked_at,
+            began_at=began_at,
+        )
 
 
 async def _read(answer: aiohttp.ClientResponse) -> tuple[bytes, bool]:

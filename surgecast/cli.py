@@ -15,7 +15,7 @@ COMMANDS = {
     "origin": ("origin.cli", "transcode, segment and serve channels"),
     "segment": ("segmenter.cli", "package a source into a folder, without a server"),
     "play": ("player.cli", "watch a stream without a screen and report how it went"),
-    "check": ("player.check", "watch a stream and name the HLS rules it breaks"),
+    "check": ("player.check_cli", "watch a stream and name the HLS rules it breaks"),
     "demo": ("surgecast.demo", "a live channel, its page and a viewer, on this machine"),
 }
 

@@ -111,15 +111,17 @@ def _segments(view: MediaView) -> Iterator[Finding]:
 def _constant(view: MediaView) -> Iterator[Finding]:
     """R18. A low-latency segment that an encoder left unfinished ends at a discontinuity: its
     parts were seen before anybody could know, so it may be short."""
-    segments = view.playlist.segments
+    segments, last = view.playlist.segments, view.playlist.open_segment
+    following = [*(segment.discontinuity for segment in segments[1:])]
+    following.append(last is not None and last.discontinuity)
     excused = view.kind is Kind.LOW_LATENCY
     durations = [
         segment.duration_s
-        for place, segment in enumerate(segments)
-        if not (excused and segments[place + 1 : place + 2] and segments[place + 1].discontinuity)
+        for segment, before_new in zip(segments, following, strict=False)
+        if not (excused and before_new)
     ]
     if durations and max(durations) - min(durations) > FRAME_S:
-        shortest = min(range(len(segments)), key=lambda place: segments[place].duration_s)
+        shortest = next(n for n, s in enumerate(segments) if s.duration_s == min(durations))
         what = f"durations from {min(durations)} to {max(durations)} s"
         line = read_lines(view.text).segment(shortest, "#EXTINF")
         yield Finding("R18", view.url, f"segments are not equally long: {what}", line)
@@ -285,13 +287,12 @@ def _compare_segment(
         yield Finding("R25", other.url, what, line)
 
 
-def check_multivariant(
-    view: MultivariantView, ladder: MultivariantPlaylist | None = None
-) -> list[Finding]:
-    """R26 (attributes there) and, for an adaptive playlist, R27 against the whole `ladder`."""
+def check_multivariant(view: MultivariantView) -> list[Finding]:
+    """R26 (attributes there) and R8; R27 (one variant) for an adaptive playlist."""
     found = [*_attributes(view), *_repeated(view.url, read_lines(view.text))]
-    if view.kind is Kind.ADAPTIVE:
-        found += _adaptive(view, ladder)
+    if view.kind is Kind.ADAPTIVE and len(view.playlist.variants) != 1:
+        what = f"expected one variant, found {len(view.playlist.variants)}"
+        found.append(Finding("R27", view.url, what))
     return found
 
 
@@ -306,17 +307,14 @@ def _attributes(view: MultivariantView) -> Iterator[Finding]:
             yield Finding("R26", view.url, what, tag.line)
 
 
-def _adaptive(view: MultivariantView, ladder: MultivariantPlaylist | None) -> Iterator[Finding]:
-    if len(view.playlist.variants) != 1:
-        what = f"expected one variant, found {len(view.playlist.variants)}"
-        yield Finding("R27", view.url, what)
-        return
-    if ladder is None:
-        return
+def check_adaptive(view: MultivariantView, ladder: MultivariantPlaylist) -> list[Finding]:
+    """R27: an adaptive playlist advertises the top rung of the whole ladder."""
     only, top = view.playlist.variants[0], max(ladder.variants, key=lambda v: v.peak_bps)
-    if _rank(only) != _rank(top):
-        what = f"advertises {_rank(only)}, the top rung is {_rank(top)}"
-        yield Finding("R27", view.url, what)
+    if _rank(only) == _rank(top):
+        return []
+    what = f"advertises {_rank(only)}, the top rung is {_rank(top)}"
+    line = read_lines(view.text).line("#EXT-X-STREAM-INF")
+    return [Finding("R27", view.url, what, line)]
 
 
 def _rank(variant: Variant) -> tuple[int, int | None, int | None]:

@@ -21,6 +21,13 @@ AT_ONCE_S = 1.0
 TRICKLE_SHARE = 0.5
 """Of its duration: a hinted part whose bytes take this long was sent while it was encoded."""
 
+BAD_DIRECTIVES = (
+    ("R36", "_HLS_part=0", "_HLS_part without _HLS_msn"),
+    ("R37", "_HLS_msn=soon", "_HLS_msn that is no number"),
+    ("R37", "_HLS_msn=-1", "a negative _HLS_msn"),
+)
+"""Rule, query, and what it is: right for no playlist."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reload:

@@ -91,6 +91,6 @@ async def test_no_rule_is_broken_while_everything_happens(tmp_path: Path) -> Non
                     await origin.logged("the source is shown", after=mark)
                     report = await checking
     assert [f"{f.rule} {f.where} {f.what}" for f in report.findings] == []
-    assert report.looks["session media playlist"] > SECONDS / 2
+    assert report.looks["session playlists"] > SECONDS / 2
     assert len(texts) > SECONDS
     assert hls_parser.validate(texts) == []

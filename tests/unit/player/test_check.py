@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from player.check import CheckReport, check_stream
-from player.follow import future_url
+from player.oddities import future_url
 from surgecast.clock import ManualClock
 from surgecast.errors import RemoteError
 from surgecast.hls.render import render_media
@@ -43,8 +43,8 @@ async def test_a_clean_stream(stream: LiveStream, clock: ManualClock) -> None:
     report = await checked(stream, clock, seconds=25.0)
     assert report.findings == ()
     assert report.clean and report.as_dict()["violations"] == 0
-    assert report.looks["media playlist"] >= 40
-    assert report.looks["session media playlist"] >= 20
+    assert report.looks["media playlists"] >= 40
+    assert report.looks["session playlists"] >= 20
     assert report.looks["segments"] >= 30
     assert report.looks["removed segments"] == 3, "one for each playlist in its turn"
     probed = f"7-{stream.first_msn + 5}.ts"
@@ -55,7 +55,7 @@ async def test_a_clean_stream(stream: LiveStream, clock: ManualClock) -> None:
 async def test_a_stream_without_adaptive_playlist(stream: LiveStream, clock: ManualClock) -> None:
     stream.adaptive = False
     report = await checked(stream, clock)
-    assert report.findings == () and "session media playlist" not in report.looks
+    assert report.findings == () and "session playlists" not in report.looks
 
 
 async def test_a_single_media_playlist(stream: LiveStream, clock: ManualClock) -> None:

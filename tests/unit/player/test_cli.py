@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 from aiohttp import web
 
-from player import check, cli
+from player import check_cli, cli
 from player.report import Report
 from player.session import OnUpdate
 from surgecast.clock import ManualClock, RealClock
@@ -121,9 +121,9 @@ def test_seconds_must_be_a_time(seconds: str, capsys: pytest.CaptureFixture[str]
 
 def test_check_has_its_command_too(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     parser = argparse.ArgumentParser()
-    check.configure(parser)
+    check_cli.configure(parser)
     args = parser.parse_args([url + "index.m3u8", "--seconds", "0.2", "--json"])
-    assert check.run(args) == 0
+    assert check_cli.run(args) == 0
     assert json.loads(capsys.readouterr().out)["violations"] == 0
 
 

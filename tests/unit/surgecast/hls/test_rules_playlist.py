@@ -9,7 +9,7 @@ from surgecast.hls.model import MediaPlaylist, MediaSegment, MultivariantPlaylis
 from surgecast.hls.observation import Finding, Kind, MediaView, MultivariantView, Response
 from surgecast.hls.render import render_media, render_multivariant
 from surgecast.hls.rules import check, view_of
-from surgecast.hls.rules_playlist import check_multivariant, check_variants
+from surgecast.hls.rules_playlist import check_adaptive, check_variants
 
 URL = "http://origin/live/demo/360p/media.m3u8"
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -189,9 +189,9 @@ def test_attributes_of_variants(variant: Variant) -> None:
 def test_the_adaptive_playlist_advertises_the_top_rung(variants: tuple[Variant, ...]) -> None:
     """R27."""
     good = multivariant(MultivariantPlaylist((replace(TOP, uri="s/1/media.m3u8"),)), Kind.ADAPTIVE)
-    assert check_multivariant(good, LADDER) == []
+    assert check(good, []) == check_adaptive(good, LADDER) == []
     bad = multivariant(MultivariantPlaylist(variants), Kind.ADAPTIVE)
-    assert rules(check_multivariant(bad, LADDER)) == {"R27"}
+    assert rules(check(bad, []) + check_adaptive(bad, LADDER)) == {"R27"}
 
 
 def test_what_is_no_playlist_is_a_finding() -> None:
