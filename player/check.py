@@ -166,7 +166,10 @@ class _Checker:
             self._tools.notebook.add([Finding("R24", follower.url, str(error))])
 
     async def _steer(self, shown: Presentation, view: MultivariantView, until: float) -> None:
-        await compare_pathways(view, shown.followers, self._tools)
+        try:
+            await compare_pathways(view, shown.followers, self._tools)
+        except RemoteError as error:
+            self._tools.notebook.add([Finding("R54", shown.url, str(error))])
         await follow_steering(view, until, self._tools)
 
     async def _compare(self, until: float) -> None:

@@ -33,15 +33,17 @@ def _with_query(url: str, query: str) -> str:
     return f"{url}{'&' if '?' in url else '?'}{query}"
 
 
-async def ask_directives(view: MediaView, follower: Follower, tools: Tools) -> None:
-    """R36 to R38 and R40, once for a playlist that was just seen."""
+async def ask_directives(follower: Follower, tools: Tools) -> None:
+    """R36 to R38 and R40, once: against a playlist of now, as the edge moves fast."""
     for rule, query, what in BAD_DIRECTIVES:
         await _refused(_with_query(follower.url, query), rule, what, tools)
-    edge = view.next_place
-    last = view.playlist.next_msn - 1
-    far = with_directives(follower.url, msn=last + FAR_MSN)
+    view = await follower.look()
+    if view is None or not view.playlist.segments:
+        return
+    far = with_directives(follower.url, msn=view.playlist.next_msn - 1 + FAR_MSN)
     await _refused(far, "R37", f"_HLS_msn {FAR_MSN} segments ahead", tools)
-    far = with_directives(follower.url, msn=edge.msn, part=edge.part + FAR_PART)
+    # Of the segment after the open one, so that it stays ahead while the request is on its way.
+    far = with_directives(follower.url, msn=view.playlist.next_msn + 1, part=FAR_PART)
     await _refused(far, "R37", f"_HLS_part {FAR_PART} parts ahead", tools)
     await _rollover(view, follower, tools)
     await _gone(view, follower, tools)
@@ -95,8 +97,9 @@ async def ask_delta(view: MediaView, follower: Follower, tools: Tools) -> None:
         tools.notebook.add(check_delta(update, after))
 
 
-async def ask_after_end(view: MediaView, follower: Follower, tools: Tools) -> None:
+async def ask_after_end(follower: Follower, tools: Tools) -> None:
     """R40: once there is EXT-X-ENDLIST, directives say nothing any more."""
+    view = follower.views[-1]
     msn = view.playlist.next_msn + FAR_MSN
     url = with_directives(follower.url, msn=msn, part=0, skip=True)
     answer = await tools.asker.ask("GET", url, Kind.LOW_LATENCY)

@@ -6,6 +6,7 @@ the server and come when the part is published.
 
 import asyncio
 from collections import deque
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from urllib.parse import urljoin
 
@@ -64,13 +65,11 @@ class PartFollower:
         """Reload until `until` (monotonic); the server sets the pace."""
         view = self._follower.views[-1]
         self._tools.notebook.add(check_protocol(view))
-        await ask_directives(view, self._follower, self._tools)
         try:
+            await self._noted(ask_directives(self._follower, self._tools))
             while self._tools.clock.now() < until:
                 if self._follower.views[-1].playlist.ended:
-                    return await ask_after_end(
-                        self._follower.views[-1], self._follower, self._tools
-                    )
+                    return await self._noted(ask_after_end(self._follower, self._tools))
                 await self._reload(until)
         finally:
             await self._forget_hint()
@@ -79,15 +78,12 @@ class PartFollower:
     async def _reload(self, until: float) -> None:
         before = self._follower.views[-1]
         self._ask_hint(before)
-        view: MediaView | None = None
-        try:
-            view = await self._ask_next(before)
-        except RemoteError as error:
-            self._tools.notebook.add([Finding("R39", self._follower.url, str(error))])
-        if view is not None and view.next_place > before.next_place:
+        await self._noted(self._ask_next(before))
+        view = self._follower.views[-1]
+        if view.next_place > before.next_place:
             await self._take_parts(before, view)
             if view.playlist.next_msn > before.playlist.next_msn:
-                await self._take_segment(view)
+                await self._noted(self._take_segment(view))
             return
         # Neither old playlists nor errors set a pace: the hint that was not met is asked anew.
         await self._forget_hint()
@@ -95,7 +91,14 @@ class PartFollower:
         left_s = max(0.05, until - self._tools.clock.now())
         await self._tools.sleep(min(pause_s, left_s))
 
-    async def _ask_next(self, before: MediaView) -> MediaView | None:
+    async def _noted(self, work: Coroutine[object, object, None]) -> None:
+        """Requests that may get no answer at all, which is a finding and not the end."""
+        try:
+            await work
+        except RemoteError as error:
+            self._tools.notebook.add([Finding("R24", self._follower.url, str(error))])
+
+    async def _ask_next(self, before: MediaView) -> None:
         edge = before.next_place
         url = with_directives(self._follower.url, msn=edge.msn, part=edge.part)
         limit_s = WAIT_TARGETS * before.playlist.target_duration_s + AT_ONCE_S + _GRACE_S
@@ -106,7 +109,6 @@ class PartFollower:
             view = await self._follower.take(answer)
         reload = Reload(before, edge.msn, edge.part, answer, view)
         self._tools.notebook.add(check_blocking(reload))
-        return view
 
     # Parts.
 

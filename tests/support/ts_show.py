@@ -64,7 +64,7 @@ class TsShow(Show):
         return replace(plain, segments=tuple(switched), discontinuity_sequence=number)
 
     def _segment(self, at: At, rung: str, name: str) -> Reply | None:
-        number = name.removeprefix("7-").removesuffix(".ts")
+        number = name.rpartition("-")[2].removesuffix(".ts")
         if not number.isdecimal():
             return None
         msn, edge = int(number), self.edge_msn(at.now)
