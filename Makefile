@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 GSTREAMER := gstreamer1.0-tools,gstreamer1.0-plugins-base,gstreamer1.0-plugins-good,gstreamer1.0-plugins-bad,gstreamer1.0-libav
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test lint unit test-players soak bench lock clean
+.PHONY: help demo test lint unit test-players soak fuzz bench lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -50,6 +50,10 @@ soak: $(VENV)/.dev ## the long tests
 	npm ci --silent --no-audit --no-fund --prefix tests/players
 	$(BIN)/python -m pytest -m long $(ARGS)
 
+fuzz: $(VENV)/.dev ## hostile bytes for every reader; TARGET=name, SECONDS=N for each
+	@$(PIP) 'atheris>=2.3' || echo "no atheris for this machine: mutations go without coverage"
+	$(BIN)/python -m tests.fuzz $(or $(TARGET),all) --seconds $(or $(SECONDS),60)
+
 bench: $(VENV)/.dev ## ratios against nginx and plain FFmpeg
 	@sh scripts/system-packages.sh nginx=nginx-light wrk=wrk ffmpeg=ffmpeg
 	$(BIN)/python -m bench.delivery
@@ -63,4 +67,4 @@ lock: $(VENV)/.dev ## pin what pyproject.toml asks for
 		--no-annotate --no-header --extra dev --output-file requirements-dev.lock pyproject.toml
 
 clean: ## forget what was built
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .fuzz build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -25,6 +25,7 @@ PCR_LEAD_TICKS = 9_000
 
 _CC_CYCLE = 16
 _PES_HEADER_BYTES = 9
+_STAMP_BYTES = 5
 
 
 def ticks_after(ticks: int, since: int) -> int:
@@ -52,7 +53,8 @@ def seal(packets: bytes, shift_ticks: int, msn: int) -> bytes:
 def set_pts(packets: bytes, ticks: int) -> bytes:
     """The same PES (its first packet starts it) with another presentation time."""
     at = 5 + packets[4] if packets[3] & 0x20 else 4
-    if packets[at : at + 3] != b"\x00\x00\x01" or not packets[at + 7] & 0x80:
+    whole = at + _PES_HEADER_BYTES + _STAMP_BYTES <= PACKET_BYTES
+    if not whole or packets[at : at + 3] != b"\x00\x00\x01" or not packets[at + 7] & 0x80:
         raise LocalError("a PES packet has no header or no time stamp")
     stamp = bytes(
         [
@@ -79,6 +81,8 @@ def _shift_pes(rows: Rows, shift: int) -> None:
     """Move PTS, and DTS where there is one, of every PES header."""
     starts = np.flatnonzero((rows[:, 1] & 0x40) != 0)
     header = _payload_offsets(rows)[starts]
+    if (header + _PES_HEADER_BYTES > PACKET_BYTES).any():
+        raise LocalError("a PES header reaches beyond its transport packet")
     flags = rows[starts, header + 7]
     has_pts = (flags & 0x80) != 0
     has_dts = (flags & 0xC0) == 0xC0
@@ -89,7 +93,9 @@ def _shift_pes(rows: Rows, shift: int) -> None:
 def _shift_stamps(
     rows: Rows, where: NDArray[np.int64], column: NDArray[np.int64], shift: int
 ) -> None:
-    b = [rows[where, column + k].astype(np.int64) for k in range(5)]
+    if (column + _STAMP_BYTES > PACKET_BYTES).any():
+        raise LocalError("a PES header reaches beyond its transport packet")
+    b = [rows[where, column + k].astype(np.int64) for k in range(_STAMP_BYTES)]
     ticks = (b[0] & 0x0E) << 29 | b[1] << 22 | (b[2] & 0xFE) << 14 | b[3] << 7 | b[4] >> 1
     ticks = (ticks + shift) % TICKS_WRAP
     rows[where, column] = (b[0] & 0xF1) | (ticks >> 29 & 0x0E)

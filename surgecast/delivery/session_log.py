@@ -80,12 +80,15 @@ class FileSessionLog:
             # must not be glued to it.
             with self._path.open("ab") as file:
                 file.write(b"\n")
+        unreadable = 0
         for line in content.splitlines():
             self._lines += 1
             try:
                 yield _record(json.loads(line))
-            except (ValueError, KeyError, TypeError):
-                log.warning("unreadable line in session log", path=str(self._path))
+            except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+                unreadable += 1
+        if unreadable:
+            log.warning("unreadable lines in session log", path=str(self._path), lines=unreadable)
 
 
 def _line(record: Record) -> bytes:

@@ -6,6 +6,9 @@ from surgecast.errors import RemoteError
 
 _WITH_CHROMA = {44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244}
 """profile_idc values whose SPS carries chroma format, bit depths and scaling lists."""
+_UNIT_BYTES_MAX = 4096
+"""What is longer is no SPS: the fields read here take some 600 bytes at the very most."""
+_CODE_BITS_MAX = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class _Bits:
         zeros = 0
         while not self.take(1):
             zeros += 1
+            if zeros > _CODE_BITS_MAX:
+                raise RemoteError("not usable H.264: the SPS holds a number beyond 32 bits")
         return (1 << zeros) - 1 + self.take(zeros)
 
     def signed(self) -> int:
@@ -50,7 +55,7 @@ class _Bits:
 
 def parse_sps(unit: bytes) -> Sps:
     """The parameter set in a NAL unit of type 7. Raises RemoteError when it cannot be read."""
-    raw = unit.replace(b"\0\0\3", b"\0\0")
+    raw = unit[:_UNIT_BYTES_MAX].replace(b"\0\0\3", b"\0\0")
     if len(raw) < 4:
         raise RemoteError("not usable H.264: the SPS is cut off")
     profile, constraints, level = raw[1:4]

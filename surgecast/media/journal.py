@@ -24,7 +24,7 @@ from typing import Any
 from surgecast.errors import ConfigError
 from surgecast.log import Log
 from surgecast.media.disk import Disk, ThreadDisk
-from surgecast.media.ledger import RUNTIME_DIR, Ledger, Numbers
+from surgecast.media.ledger import DAMAGE, RUNTIME_DIR, Ledger, Numbers
 from surgecast.media.part import PartSet
 from surgecast.media.segment import SegmentSet
 
@@ -228,7 +228,7 @@ class ChannelJournal:
             stored = _decode(header, body)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, *DAMAGE) as error:
             self._log.warning("mirrored segment unusable", msn=msn, error=str(error))
             return None
         segments = stored[0]

@@ -38,6 +38,8 @@ RESERVED_AHEAD = 1 << 20
 RUNTIME_DIR = Path("/dev/shm")
 
 _VERSION = 2
+DAMAGE = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
+"""What JSON of a damaged file can lead to."""
 _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 log = Log("surgecast.ledger")
@@ -180,7 +182,7 @@ class Ledger:
             return None
         except OSError as error:
             raise ConfigError(f"{self.path}: cannot be read: {error.strerror}") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except DAMAGE as error:
             raise ConfigError(
                 f"{self.path}: damaged ({error}); without it segment numbers could repeat: "
                 "restore the file, or give the channel another name or state folder"

@@ -2,20 +2,16 @@
 
 import asyncio
 import itertools
-import re
-from collections.abc import Iterable, Sequence
-from typing import Literal
+from collections.abc import Sequence
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from surgecast.clock import ManualClock
 from surgecast.delivery.app import build_app
 from surgecast.delivery.fastlane import FastRunner
 from surgecast.delivery.settings import DeliverySettings
 from surgecast.metrics import Metrics
-from tests.support.parts import PARTS, Encoder, low_latency_window
-from tests.support.shows import staged
+from tests.support.lanes import Channel, Step, Wire, normal, settle
 
 PATHS = (
     "/live/demo/720p/media.m3u8",
@@ -74,69 +70,6 @@ requests = st.builds(
 )
 
 
-class Wire(asyncio.Transport):
-    """A connection in memory: what is written is kept, nothing is lost when it ends."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sent = b""
-        self.closed = False
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.sent += b"" if self.closed else bytes(data)
-
-    def writelines(self, pieces: Iterable[bytes | bytearray | memoryview]) -> None:
-        self.write(b"".join(pieces))
-
-    def close(self) -> None:
-        self.closed = True
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def pause_reading(self) -> None:
-        pass
-
-    def resume_reading(self) -> None:
-        pass
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        pass
-
-
-async def settle() -> None:
-    for _ in range(12):
-        await asyncio.sleep(0)
-
-
-Step = bytes | Literal["part", "dies", "stalls", "removed"]
-"""Something the client sends, or that happens to the channel meanwhile."""
-
-
-class Channel:
-    """What is asked for: segments 0 to 6 are whole in low latency too, and 7.0 and 7.1 there."""
-
-    def __init__(self) -> None:
-        self.clock = ManualClock()
-        self.encoder = Encoder()
-        self.directory, self.stage = staged(self.clock, low_latency=low_latency_window())
-        self.stage.create_session("known")
-        for _ in range(7 * PARTS + 2):
-            self.stage.publish_part(self.encoder.part())
-
-    def step(self, step: str) -> None:
-        assert self.stage.low_latency is not None
-        if step == "part" and self.directory.get("demo"):
-            self.stage.publish_part(self.encoder.part())
-        elif step == "dies":
-            self.encoder.die()
-        elif step == "stalls":
-            self.clock.advance(7.0)
-            self.stage.low_latency.room.look()
-        elif step == "removed":
-            self.directory.remove("demo")
-
-
 async def conversation(steps: Sequence[Step], fast: bool) -> tuple[bytes, bool, int]:
     """What one connection gets, if it was closed, and the fast answers."""
     channel = Channel()
@@ -164,13 +97,6 @@ async def conversation(steps: Sequence[Step], fast: bool) -> tuple[bytes, bool, 
     await runner.cleanup()
     assert waiting == 0, "whoever is gone waits no more"
     return wire.sent, closed, runner.fast_server.fast_answers
-
-
-def normal(answer: bytes) -> list[bytes]:
-    """Without the time, and with header lines in one order: only their sequence may differ."""
-    answer = re.sub(rb"Date: [^\r]*\r\n", b"", answer)
-    answer = re.sub(rb"(?i)etag: ", b"ETag: ", answer)
-    return sorted(answer.replace(b"HTTP/1.1", b"\r\nHTTP/1.1").split(b"\r\n"))
 
 
 def same(pieces: Sequence[Step]) -> int:

@@ -123,3 +123,22 @@ def test_set_pts_moves_one_pes_and_nothing_else() -> None:
     assert after == ts_maker.pes(ts.AUDIO_PID, 5_000_000_000, b"x" * 300)
     with pytest.raises(LocalError):
         ts.set_pts(b"\x47\x01\x01\x10" + b"\x00" * 184, 1)
+
+
+@pytest.mark.parametrize("length", [100, 171, 180, 255])
+def test_a_header_beyond_its_packet_is_refused(length: int) -> None:
+    """The adaptation field says that the PES begins where it has no room."""
+    packets = bytearray(ts_maker.pes(0x100, 3600, b"x" * 150, key=True, pcr=3600))
+    start = 5 + length
+    packets[4] = length
+    packets[start : start + 9] = b"\0\0\1\xe0\0\0\x80\x80\5"
+    packets = packets[:188]
+    if length == 100:
+        assert ts.set_pts(bytes(packets), 7) != packets
+        return
+    with pytest.raises(LocalError, match="PES header"):
+        ts.seal(bytes(packets), 0, 0)
+    with pytest.raises(LocalError, match="PES packet"):
+        ts.set_pts(bytes(packets), 7)
+    with pytest.raises(LocalError, match="PES packet"):
+        TsCutter().feed(bytes(packets) * 2)

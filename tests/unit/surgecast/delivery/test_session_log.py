@@ -32,7 +32,18 @@ def test_records_come_back(tmp_path: Path) -> None:
     last.close()
 
 
-@pytest.mark.parametrize("damage", [b'{"session": "b", "requ', b"\xff\n", b"[]\n", b"{}\n"])
+INFINITE = b'{"session": "b", "requested": "top", "rung": "low", "tags_gone": Infinity}\n'
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b'{"session": "b", "requ',
+        *[b"\xff\n", b"[]\n", b"{}\n"],
+        *[INFINITE, b"[" * 100_000 + b"\n"],
+    ],
+    ids=["cut", "bytes", "list", "empty", "infinite", "deep"],
+)
 def test_a_damaged_line_is_passed_over(tmp_path: Path, damage: bytes) -> None:
     log = FileSessionLog(tmp_path)
     log.append(RECORDS[:1])
@@ -45,6 +56,14 @@ def test_a_damaged_line_is_passed_over(tmp_path: Path, damage: bytes) -> None:
     log = FileSessionLog(tmp_path)
     assert log.load() == RECORDS
     log.close()
+
+
+def test_many_damaged_lines_are_one_line_of_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "sessions.jsonl").write_bytes(b"nonsense\n" * 1000)
+    FileSessionLog(tmp_path).close()
+    assert [record.message for record in caplog.records] == ["unreadable lines in session log"]
 
 
 def test_a_log_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:

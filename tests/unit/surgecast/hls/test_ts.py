@@ -1,5 +1,7 @@
 """The reader of MPEG-TS facts, against segments whose every byte is known."""
 
+import contextlib
+
 import pytest
 
 from surgecast.errors import RemoteError
@@ -65,3 +67,10 @@ def test_a_cut_parameter_set_is_refused() -> None:
     for length in range(5):
         with pytest.raises(RemoteError, match="cut off"):
             parse_sps(sps(320, 180)[:length])
+
+
+@pytest.mark.parametrize("body", [b"\0", b"\xff", b"\xa6\x92"])
+def test_a_parameter_set_of_any_length_takes_bounded_time(body: bytes) -> None:
+    """Its bits are read one by one: what is too long to be one is not read to its end."""
+    with contextlib.suppress(RemoteError):
+        parse_sps(b"\x67\x4d\x40\x1f" + body * 4_000_000)

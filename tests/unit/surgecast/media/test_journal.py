@@ -10,6 +10,9 @@ from surgecast.media.journal import ChannelJournal
 from tests.support.disks import FaultyDisk
 from tests.support.shows import RUNGS, segment_set
 
+INFINITE = b"""{"version": 1, "payloads": [], "msn": Infinity}\n"""
+DAMAGES = [b"", b"{}\n", b"[]\n", b"\xff\xfe", b'{"version": 1}\n', INFINITE, b"[" * 60_000]
+
 
 @asynccontextmanager
 async def written(folder: Path, count: int = 6, tagged: int = 2) -> AsyncIterator[ChannelJournal]:
@@ -60,7 +63,7 @@ async def test_a_damaged_set_ends_what_is_restored(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-@pytest.mark.parametrize("damage", [b"", b"{}\n", b"[]\n", b"\xff\xfe", b'{"version": 1}\n'])
+@pytest.mark.parametrize("damage", DAMAGES)
 async def test_nonsense_in_the_newest_set_lists_nothing(tmp_path: Path, damage: bytes) -> None:
     async with written(tmp_path):
         pass

@@ -1,0 +1,183 @@
+"""Targets that read text: playlists, configuration, and what an origin left on disk."""
+
+import atexit
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from origin.settings import OriginSettings
+from surgecast import config
+from surgecast.delivery.ranges import UNSATISFIABLE, parse_range
+from surgecast.delivery.session_log import FileSessionLog
+from surgecast.errors import ConfigError, RemoteError
+from surgecast.hls.delta import merge
+from surgecast.hls.model import MediaPlaylist
+from surgecast.hls.parse import parse
+from surgecast.hls.render import render_media, render_multivariant
+from surgecast.media.journal import ChannelJournal
+from tests.fuzz.target import Target, refused
+
+ROOT = Path(__file__).parents[2]
+_RUNGS = ("low",)
+
+_MEDIA = b"""#EXTM3U
+#EXT-X-VERSION:9
+#EXT-X-TARGETDURATION:2
+#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=0.75,CAN-SKIP-UNTIL=12.0
+#EXT-X-PART-INF:PART-TARGET=0.25
+#EXT-X-MEDIA-SEQUENCE:7
+#EXT-X-DISCONTINUITY-SEQUENCE:1
+#EXT-X-INDEPENDENT-SEGMENTS
+#EXT-X-START:TIME-OFFSET=-4.5,PRECISE=YES
+#EXT-X-MAP:URI="e0-init.mp4"
+#EXT-X-PROGRAM-DATE-TIME:2026-01-01T00:00:00.000Z
+#EXTINF:2.000,
+e0-7.m4s
+#EXT-X-DISCONTINUITY
+#EXT-X-PART:DURATION=0.25,URI="e1-8.0.m4s",INDEPENDENT=YES
+#EXTINF:0.25,
+e1-8.m4s
+#EXT-X-PART:DURATION=0.25,URI="e1-9.0.m4s",INDEPENDENT=YES
+#EXT-X-PRELOAD-HINT:TYPE=PART,URI="e1-9.1.m4s"
+#EXT-X-RENDITION-REPORT:URI="../mid/media.m3u8",LAST-MSN=9,LAST-PART=0
+"""
+_SKIPPED = b"""#EXTM3U
+#EXT-X-VERSION:9
+#EXT-X-TARGETDURATION:2
+#EXT-X-MEDIA-SEQUENCE:7
+#EXT-X-SKIP:SKIPPED-SEGMENTS=2
+#EXTINF:2,
+e0-9.m4s
+#EXT-X-ENDLIST
+"""
+_INDEX = b"""#EXTM3U
+#EXT-X-VERSION:6
+#EXT-X-INDEPENDENT-SEGMENTS
+#EXT-X-STREAM-INF:BANDWIDTH=900000,AVERAGE-BANDWIDTH=700000,CODECS="avc1.4d401f,mp4a.40.2",\
+RESOLUTION=640x360,FRAME-RATE=25.000
+mid/media.m3u8
+#EXT-X-STREAM-INF:BANDWIDTH=300000
+low/media.m3u8
+"""
+
+
+@cache
+def _scratch() -> Path:
+    folder = tempfile.mkdtemp(prefix="fuzz-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+def m3u8(data: bytes) -> str:
+    """A playlist, or RemoteError. What was read is written and read again without a change."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        return "not text"
+    try:
+        playlist = parse(text)
+    except RemoteError as error:
+        return refused(error)
+    if isinstance(playlist, MediaPlaylist):
+        try:
+            merge(playlist, playlist)
+        except RemoteError as error:
+            return refused(error)
+        render_media(playlist)
+        return f"media, {len(playlist.segments).bit_length()}"
+    render_multivariant(playlist)
+    return f"multivariant, {len(playlist.variants).bit_length()}"
+
+
+def settings(data: bytes) -> str:
+    """Any file is a configuration or a ConfigError that tells where."""
+    path = _scratch() / "origin.yaml"
+    path.write_bytes(data)
+    try:
+        config.load(path, OriginSettings, {"PORT": "8080"})
+    except ConfigError as error:
+        assert str(error).startswith(str(path))
+        return refused(error).replace(str(_scratch()), "")
+    return "loaded"
+
+
+def session_log(data: bytes) -> str:
+    """Lines that cannot be read are left out; the log can be written all the same."""
+    folder = _scratch()
+    (folder / "sessions.jsonl").write_bytes(data)
+    log = FileSessionLog(folder)
+    records = log.load()
+    log.append(records)
+    log.close()
+    return f"{len(records)} records"
+
+
+def ledger(data: bytes) -> str:
+    """A ledger that cannot be read is a ConfigError, never a number used twice."""
+    folder = _scratch() / "channel"
+    folder.mkdir(exist_ok=True)
+    (folder / "ledger.json").write_bytes(data)
+    try:
+        journal = ChannelJournal(folder, runtime_dir=_scratch())
+    except ConfigError as error:
+        return refused(error).replace(str(_scratch()), "")
+    return f"next {journal.ledger.numbers().next_msn.bit_length()}"
+
+
+def mirrored(data: bytes) -> str:
+    """A set on disk is whole, or left out."""
+    folder = _scratch() / "mirror"
+    (folder / "segments").mkdir(parents=True, exist_ok=True)
+    (folder / "ledger.json").write_bytes(_OLD_LEDGER)
+    (folder / "segments" / "7.set").write_bytes(data)
+    restored = ChannelJournal(folder, runtime_dir=_scratch()).restore(_RUNGS, 12)
+    assert restored.next_msn in (7, 8)
+    return f"{len(restored.sets)} sets"
+
+
+def byte_range(data: bytes) -> str:
+    """A range lies within the object, whatever the field says."""
+    size = int.from_bytes(data[:3], "big")
+    found = parse_range([data[3:].decode("latin-1")], size)
+    if found is None or found == UNSATISFIABLE:
+        return str(found)
+    assert 0 <= found[0] < found[1] <= size
+    return "range"
+
+
+_SET = (
+    b'{"version": 1, "msn": 7, "epoch": "e0", "start_utc": 7.0, "duration_s": 2.0,'
+    b' "discontinuity": false, "slate": false, "discontinuity_number": 2, "payloads": [{"rung":'
+    b' "low", "size_bytes": 4, "digest":'
+    b' "3a6eb0790f39ac87c94f3856b2dd2c5d110e6811602261a9a923d3bb23adc8b7"}]}\ndata'
+)
+_OLD_LEDGER = (
+    b'{"version": 1, "next_msn": 8, "discontinuity_number": 2, "end_utc": 9.0, "decided": {}}'
+)
+_LEDGER = (
+    b'{"version": 2, "life": "1f", "clean": true, "decided": {}, "numbers": {"ts": {"next_msn": 8,'
+    b' "discontinuity_number": 2, "end_utc": 9.0}}, "reserved": {"ts": 1000}}'
+)
+_SESSIONS = (
+    b'{"session": "a", "requested": "top", "rung": "low", "tags_gone": 0}\n'
+    b'{"session": "a", "requested": "low", "msn": 7, "rung": "low", "tagged": true}\n'
+)
+
+
+def _configurations() -> list[bytes]:
+    return [path.read_bytes() for path in sorted((ROOT / "configs").glob("*.yaml"))]
+
+
+TARGETS = (
+    Target("m3u8", lambda: [_MEDIA, _SKIPPED, _INDEX], m3u8),
+    Target("config", _configurations, settings),
+    Target("session_log", lambda: [_SESSIONS], session_log),
+    Target("ledger", lambda: [_LEDGER, _OLD_LEDGER], ledger),
+    Target("mirror", lambda: [_SET], mirrored),
+    Target(
+        "range",
+        lambda: [b"\0\4\0bytes=0-99", b"\0\4\0bytes=-5", b"\0\4\0bytes=7-"],
+        byte_range,
+    ),
+)
