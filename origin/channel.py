@@ -13,15 +13,17 @@ from segmenter.encode_watch import EncodeStatus
 from segmenter.ingest.feeds import Feeds
 from segmenter.ladder import Decided
 from segmenter.machine import Machine
+from segmenter.part_grid import part_grid
 from segmenter.settings import is_fed
 from segmenter.timeline import Memory
 from surgecast.clock import Clock
 from surgecast.delivery.channels import Directory, Stage
 from surgecast.delivery.channels import Memory as StageMemory
 from surgecast.delivery.session_log import FileSessionLog
-from surgecast.errors import ConfigError, LocalError, SurgecastError, first_of
+from surgecast.errors import ConfigError, SurgecastError, first_of
 from surgecast.log import Log
 from surgecast.media.journal import ChannelJournal, Restored
+from surgecast.media.low_latency_window import LowLatencyWindow
 from surgecast.media.part import PartSet
 from surgecast.media.segment import SegmentSet
 from surgecast.media.window import Window
@@ -249,7 +251,8 @@ class Channel:
                 segments=len(restored.kept),
                 next_msn=window.next_msn,
             )
-        self._tell_bounds(decided, window)
+        low_latency = self._low_latency_window(decided) if self._in_parts else None
+        self._tell_bounds(decided, window, low_latency)
         log = FileSessionLog(self._folder)
         self._stage = self._directory.add(
             self.name,
@@ -257,19 +260,42 @@ class Channel:
             sessions=self.settings.sessions,
             adaptation=self.settings.adaptation,
             memory=StageMemory(journal, log, log.load()),
+            low_latency=low_latency,
         )
         self.restored.set()
 
-    def _tell_bounds(self, decided: Decided, window: Window) -> None:
+    @property
+    def _in_parts(self) -> bool:
+        return self.settings.low_latency.enabled
+
+    def _low_latency_window(self, decided: Decided) -> LowLatencyWindow:
+        """Empty, whatever was there before a restart: its numbers go on."""
+        assert self._journal is not None
+        used = self._journal.ledger.numbers("ll")
+        grid = part_grid(decided.ladder, self.settings.low_latency.part_duration_s)
+        return LowLatencyWindow(
+            decided.renditions(),
+            decided.ladder.segment_duration_s,
+            float(grid.part_target_s),
+            self.settings.window,
+            next_msn=used.next_msn,
+            discontinuity_sequence=used.discontinuity_number,
+        )
+
+    def _tell_bounds(
+        self, decided: Decided, window: Window, low_latency: LowLatencyWindow | None
+    ) -> None:
         """What the channel's media takes of memory at most, whatever happens."""
+        low_latency_bytes = low_latency.bytes_bound if low_latency is not None else 0
         encoder_bytes = encoder_bytes_max(decided.ladder)
         source_bytes = FED_BYTES_MAX if is_fed(self.settings.source) else 0
         self._log.info(
             "memory",
             window_bytes=window.bytes_bound,
+            low_latency_bytes=low_latency_bytes,
             encoder_bytes=encoder_bytes,
             source_bytes=source_bytes,
-            bytes_bound=window.bytes_bound + encoder_bytes + source_bytes,
+            bytes_bound=window.bytes_bound + low_latency_bytes + encoder_bytes + source_bytes,
         )
 
     def publish(self, segments: SegmentSet) -> None:
@@ -277,7 +303,8 @@ class Channel:
         self._stage.publish(segments)
 
     def publish_part(self, parts: PartSet) -> None:
-        raise LocalError(f"channel {self.name} has no low-latency window to put {parts.msn} in")
+        assert self._stage is not None, "a channel is opened before it publishes"
+        self._stage.publish_part(parts)
 
 
 def _names(decided: Decided) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from aiohttp import hdrs, web
 
 from surgecast.delivery.channels import Directory, Stage
+from surgecast.delivery.low_latency import LowLatencyStage
 from surgecast.delivery.settings import ApiSettings
 from surgecast.errors import ConfigError, LocalError, RemoteError
 from surgecast.media.segment import Rendition
@@ -184,6 +185,22 @@ def _describe_stage(stage: Stage) -> dict[str, Any]:
         "next_msn": window.next_msn,
         "viewers": stage.sessions.viewers,
         "rung_cap": stage.sessions.rung_cap,
+        "bytes_held": window.bytes_held,
+        "bytes_bound": window.bytes_bound,
+        "low_latency": _describe_low_latency(stage.low_latency),
+    }
+
+
+def _describe_low_latency(stage: LowLatencyStage | None) -> dict[str, Any] | None:
+    if stage is None:
+        return None
+    window = stage.window
+    return {
+        "ready": window.ready,
+        "part_target_s": window.part_target_s,
+        "first_msn": window.first_msn,
+        "next_msn": window.next_msn,
+        "waiters": len(stage.room),
         "bytes_held": window.bytes_held,
         "bytes_bound": window.bytes_bound,
     }

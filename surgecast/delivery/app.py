@@ -108,11 +108,23 @@ class DeliveryHandlers:
         answer = {
             "ready": not problems,
             "problems": problems,
-            "warnings": list(self._warnings()),
+            "warnings": [*self._warnings(), *self._low_latency_warnings()],
         }
         text = json.dumps(answer) + "\n"
         status = 503 if problems else 200
         return web.Response(status=status, text=text, content_type="application/json")
+
+    def _low_latency_warnings(self) -> list[str]:
+        """Viewers of plain HLS are served all the same."""
+        warnings = []
+        for stage in self._directory:
+            parts = stage.low_latency
+            if parts is not None and not parts.window.ready:
+                listed = parts.window.segments_listed
+                warnings.append(f"channel {stage.name}: low latency: {listed} of 3 segments")
+            elif parts is not None and parts.room.stalled:
+                warnings.append(f"channel {stage.name}: low latency stands still")
+        return warnings
 
     async def metrics(self, request: web.Request) -> web.Response:
         return web.Response(

@@ -1,7 +1,10 @@
 """Delivery's numbers for `/metrics`, read from the parts that count them."""
 
+from collections.abc import Callable
+
 from surgecast.delivery.channels import Directory
 from surgecast.delivery.fastlane import FastServer
+from surgecast.delivery.low_latency import LowLatencyStage
 from surgecast.metrics import Metrics, Sample
 
 
@@ -71,6 +74,56 @@ def watch_directory(metrics: Metrics, directory: Directory) -> None:
         lambda: [
             Sample(tally.requests, (kind,)) for kind, tally in directory.tallies.by_kind.items()
         ],
+    )
+    _watch_low_latency(metrics, directory)
+
+
+def _watch_low_latency(metrics: Metrics, directory: Directory) -> None:
+    channel = ("channel",)
+
+    def samples(value: Callable[[LowLatencyStage], float]) -> Callable[[], list[Sample]]:
+        """One for each channel that has low latency on."""
+        return lambda: [
+            Sample(value(stage.low_latency), (stage.name,))
+            for stage in directory
+            if stage.low_latency is not None
+        ]
+
+    metrics.counter(
+        "surgecast_parts_published",
+        "Low-latency parts listed, all rungs of one place counting once",
+        channel,
+        samples(lambda stage: stage.parts_published),
+    )
+    metrics.gauge(
+        "surgecast_low_latency_next_msn",
+        "Media sequence number of the first low-latency segment that is not whole",
+        channel,
+        samples(lambda stage: stage.window.next_msn),
+    )
+    metrics.gauge(
+        "surgecast_low_latency_window_bytes",
+        "Bytes of parts and low-latency segments held in memory",
+        channel,
+        samples(lambda stage: stage.window.bytes_held),
+    )
+    metrics.gauge(
+        "surgecast_waiters",
+        "Requests that are held until a part is there",
+        channel,
+        samples(lambda stage: len(stage.room)),
+    )
+    metrics.counter(
+        "surgecast_waits_answered",
+        "Held requests that got what they waited for",
+        (),
+        lambda: [Sample(directory.turnstile.answered)],
+    )
+    metrics.counter(
+        "surgecast_waits_refused",
+        "Requests for a part that were answered 503: it did not come in time, or too many wait",
+        (),
+        lambda: [Sample(directory.turnstile.turned_away)],
     )
 
 

@@ -1,25 +1,31 @@
 """R36 to R45 over HTTP, through both lanes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+import json
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
 
+from surgecast.clock import ManualClock
+from surgecast.delivery.channels import Memory
+from surgecast.delivery.gauges import watch_directory
 from surgecast.delivery.low_latency import LowLatencyStage
 from surgecast.delivery.settings import DeliverySettings
+from surgecast.errors import LocalError
 from surgecast.hls.model import MediaPlaylist
 from surgecast.hls.parse import parse_media
+from surgecast.media.part import PartSet
+from surgecast.media.segment import SegmentSet
 from tests.support.parts import PARTS, Encoder, low_latency_window
-from tests.support.shows import Show, show
+from tests.support.shows import Show, show, staged
 
 MEDIA = "/live/demo/ll/480p/media.m3u8"
 WAIT_S = 60.0
 TD = 2
 
 both_lanes = pytest.mark.parametrize("fast", [True, False], ids=["fast", "full"])
-Answer = tuple[int, bytes, "aiohttp.typedefs.LooseHeaders"]
 
 
 class LowLatencyShow:
@@ -369,3 +375,70 @@ async def test_a_thousand_waiters() -> None:
             bodies.add(await asyncio.wait_for(reader.readexactly(length), WAIT_S))
             writer.close()
         assert len(bodies) == 1 and b'URI="e0-4.2.m4s"' in bodies.pop()
+
+
+class Journal:
+    """Remembers, or refuses to."""
+
+    def __init__(self) -> None:
+        self.advanced: list[tuple[int, int, float]] = []
+        self.full = False
+
+    def advance(self, segments: SegmentSet, discontinuity_number: int) -> None:
+        pass
+
+    def mirror(
+        self, segments: SegmentSet, discontinuity_number: int, gone: Sequence[SegmentSet]
+    ) -> None:
+        pass
+
+    def advance_parts(self, parts: PartSet, discontinuity_number: int, end_utc: float) -> None:
+        if self.full:
+            raise LocalError("disk full")
+        self.advanced.append((parts.msn, discontinuity_number, end_utc - parts.start_utc))
+
+
+def test_a_number_is_remembered_once_before_its_first_part_is_listed() -> None:
+    """R4: and where it cannot be, nothing is listed and the number comes again."""
+    journal = Journal()
+    window = low_latency_window()
+    _, stage = staged(ManualClock(), memory=Memory(journal), low_latency=window)
+    encoder = Encoder()
+    for _ in range(2 * PARTS + 3):
+        stage.publish_part(encoder.part())
+    assert journal.advanced == [(0, 0, 2.0), (1, 0, 2.0), (2, 0, 2.0)]
+    encoder.die()
+    journal.full = True
+    part = encoder.part()
+    with pytest.raises(LocalError, match="disk full"):
+        stage.publish_part(part)
+    assert window.edge == (2, 2)
+    journal.full = False
+    stage.publish_part(part)
+    assert journal.advanced[-1] == (3, 1, 2.0) and window.edge == (3, 0)
+
+
+def test_without_low_latency_parts_are_refused() -> None:
+    _, stage = staged(ManualClock())
+    with pytest.raises(LocalError, match="no low-latency window"):
+        stage.publish_part(Encoder().part())
+
+
+async def test_operators_see_it() -> None:
+    async with low_latency_show(parts=2 * PARTS) as running:
+        watch_directory(running.shown.metrics, running.shown.directory)
+        _, body = await running.get("/readyz")
+        assert json.loads(body)["warnings"] == ["channel demo: low latency: 2 of 3 segments"]
+        running.publish(2 * PARTS + 2)
+        held = await running.held(f"{MEDIA}?_HLS_msn=4&_HLS_part=2")
+        text = running.shown.metrics.render().decode()
+        assert 'surgecast_waiters{channel="demo"} 1.0' in text
+        assert 'surgecast_parts_published_total{channel="demo"} 34.0' in text
+        assert 'surgecast_low_latency_next_msn{channel="demo"} 4.0' in text
+        running.publish()
+        await held
+        text = running.shown.metrics.render().decode()
+        assert "surgecast_waits_answered_total 1.0" in text
+        running.shown.clock.advance(10.0)
+        _, body = await running.get("/readyz")
+        assert json.loads(body)["warnings"] == ["channel demo: low latency stands still"]

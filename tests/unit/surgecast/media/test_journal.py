@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from surgecast.errors import LocalError
 from surgecast.media.journal import ChannelJournal
+from surgecast.media.ledger import Numbers
 from tests.support.disks import FaultyDisk
+from tests.support.parts import Encoder
 from tests.support.shows import RUNGS, segment_set
 
 INFINITE = b"""{"version": 1, "payloads": [], "msn": Infinity}\n"""
@@ -92,6 +95,18 @@ async def test_sets_listed_but_not_mirrored_leave_a_hole(
     assert restored.discontinuity_sequence == 1
     assert [segments.msn for segments in restored.kept] == list(kept)
     assert len(list((tmp_path / "segments").iterdir())) == len(kept)
+
+
+async def test_low_latency_counts_for_itself(tmp_path: Path) -> None:
+    """R4: and goes on behind the last segment of which a part may have been shown."""
+    async with written(tmp_path) as journal:
+        part = Encoder(20).part()
+        journal.advance_parts(part, 3, part.start_utc + 2.0)
+        with pytest.raises(LocalError, match="was used before"):
+            journal.advance_parts(part, 3, part.start_utc + 2.0)
+    ledger = ChannelJournal(tmp_path, tmp_path).ledger
+    assert ledger.numbers("ll") == Numbers(21, 3, part.start_utc + 2.0)
+    assert ledger.numbers().next_msn == 6
 
 
 async def test_a_slow_disk_never_blocks(tmp_path: Path) -> None:
