@@ -247,12 +247,16 @@ def _fragments(grid: PartGrid) -> str:
 
     empty_moov: the initialization section comes first. frag_duration in microseconds, rounded
     down: the frame after the last of a part must not be before it. With a clock on which a frame
-    is whole, times are exact.
+    is whole, times are exact. noise: drops the first packet of sound, its encoder's priming, which
+    would be there before the first frame and make the first fragments end in the wrong place.
+    write_btrt: without it an `iso_resolution` ladder has one initialization section for all rungs.
     """
     microseconds = int(grid.part_target_s * 1_000_000)
     return (
-        "f=mp4:movflags=+empty_moov+default_base_moof+frag_keyframe+skip_trailer"
-        f":frag_duration={microseconds}:video_track_timescale={grid.video_hz}:flush_packets=1"
+        "f=mp4:bsfs/a=noise=drop=not(n)"
+        ":movflags=+empty_moov+default_base_moof+frag_keyframe+skip_trailer"
+        f":frag_duration={microseconds}:video_track_timescale={grid.video_hz}"
+        ":write_btrt=0:flush_packets=1"
     )
 
 
