@@ -5,28 +5,13 @@ import json
 import pytest
 
 from tests.players import reference as stream
-from tests.support.chromium import Chromium, Page, program
+from tests.support.chromium import Chromium, program
 from tests.support.page_server import page_server
 
 pytestmark = [
     pytest.mark.players,
     pytest.mark.skipif(program() is None, reason="not installed: chromium"),
 ]
-
-
-async def _reads(page: Page, element: str, wanted: str, limit_s: float = 60.0) -> None:
-    """Return when `element` has a text that contains `wanted`; the browser watches it."""
-    script = f"""new Promise((resolve) => {{
-      const element = document.querySelector({json.dumps(element)});
-      const look = () => {{
-        if (element.textContent.includes({json.dumps(wanted)})) resolve(true);
-      }};
-      new MutationObserver(look).observe(element, {{
-        childList: true, characterData: true, subtree: true,
-      }});
-      look();
-    }})"""
-    assert await page.evaluate(script, limit_s)
 
 
 def _press(*selectors: str) -> str:
@@ -39,15 +24,15 @@ async def test_plays_and_switches_in_both_modes(reference: stream.Reference) -> 
     async with page_server(reference) as address, Chromium() as browser:
         page = await browser.page()
         await page.open(address)
-        await _reads(page, "#state", "Live")
-        await _reads(page, "#rung", "360p")
+        await page.reads("#state", "Live")
+        await page.reads("#rung", "360p")
         await page.evaluate(_press("[data-rung='180p']"))
-        await _reads(page, "#report", "180p on screen")
+        await page.reads("#report", "180p on screen")
         await page.evaluate(_press("[value=player]", "[data-rung='270p']"))
-        await _reads(page, "#rung", "270p")
+        await page.reads("#rung", "270p")
         await page.evaluate(_press("[value=server]", "[data-rung='180p']"))
-        await _reads(page, "#report", "180p on screen")
-        await _reads(page, "#latency", ".")
+        await page.reads("#report", "180p on screen")
+        await page.reads("#latency", ".")
         assert float(await page.evaluate("document.querySelector('#latency').value")) < 30
         assert await page.evaluate("document.querySelector('#stalls').value") == "0"
         assert page.complaints == []

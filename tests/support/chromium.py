@@ -9,6 +9,7 @@ import asyncio
 import base64
 import contextlib
 import itertools
+import json
 import os
 import re
 import shutil
@@ -80,6 +81,24 @@ class Page:
         if "exceptionDetails" in answer:
             raise BrowserError(_exception_text(answer["exceptionDetails"]))
         return answer["result"].get("value")
+
+    async def reads(self, selector: str, wanted: str, limit_s: float = 60.0) -> None:
+        """Return when that element has a text that contains `wanted`; the browser watches it."""
+        script = f"""new Promise((resolve) => {{
+          const element = document.querySelector({json.dumps(selector)});
+          const look = () => {{
+            if (element.textContent.includes({json.dumps(wanted)})) resolve(true);
+          }};
+          new MutationObserver(look).observe(element, {{
+            childList: true, characterData: true, subtree: true,
+          }});
+          look();
+        }})"""
+        try:
+            await self.evaluate(script, limit_s)
+        except TimeoutError:
+            found = await self.evaluate(f"document.querySelector({json.dumps(selector)}).outerHTML")
+            raise BrowserError(f"no {wanted!r} in {found} within {limit_s:g} s") from None
 
     async def resize(self, width: int, height: int, scale: float = 1.0) -> None:
         """Give the page a window of this many CSS pixels."""
