@@ -30,7 +30,7 @@ SEGMENTS_MAX = 4.5
 FRAME_RATE = 25
 PART_S = 0.2
 SEGMENT_S = 1.0
-FRAMES_MIN = 0.98
+FRAMES_MIN = 0.95
 
 
 def channels(part_s: float = PART_S, segment_s: float = SEGMENT_S) -> str:
