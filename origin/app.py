@@ -19,6 +19,7 @@ from surgecast.delivery.api import ApiHandlers
 from surgecast.delivery.app import build_app, serve
 from surgecast.delivery.channels import Directory
 from surgecast.delivery.gauges import watch_directory, watch_server
+from surgecast.delivery.self_checker import SelfChecker
 from surgecast.errors import ConfigError, RemoteError
 from surgecast.log import Log
 from surgecast.metrics import Metrics, Sample
@@ -39,6 +40,7 @@ class Origin:
         self.directory = Directory(self._clock, self.settings.http.waiters_max)
         self.channels: dict[str, Channel] = {}
         self._machine = Machine(self._clock)
+        self._self_checker = SelfChecker(self._clock) if self.settings.self_check else None
         self._feeds: Feeds | None = None
         self._limit_warning: str | None = None
         self._changing = asyncio.Lock()
@@ -51,6 +53,8 @@ class Origin:
         self._watch(metrics)
         watch_encoders(metrics, self.channels)
         watch_directory(metrics, self.directory)
+        if self._self_checker is not None:
+            self._self_checker.show(metrics)
         api = ApiHandlers(self.directory, self.settings.api, self)
         app = build_app(
             self.directory,
@@ -71,6 +75,8 @@ class Origin:
                     await asyncio.Event().wait()
             finally:
                 await asyncio.gather(*(channel.stop() for channel in self.channels.values()))
+                if self._self_checker is not None:
+                    await self._self_checker.close()
 
     async def _start_all(self) -> None:
         """Start every channel, and wait until those with a past show it again: a player that
@@ -144,6 +150,7 @@ class Origin:
             directory=self.directory,
             machine=self._machine,
             clock=self._clock,
+            self_checker=self._self_checker,
         )
         self.channels[name] = channel
         channel.start()
@@ -163,7 +170,9 @@ class Origin:
         """What an operator should know though the origin is ready."""
         limits = [self._limit_warning] if self._limit_warning else []
         channels = self.channels.items()
-        return limits + [f"channel {name}: {text}" for name, c in channels for text in c.warnings]
+        told = [f"channel {name}: {text}" for name, c in channels for text in c.warnings]
+        broken = self._self_checker.warnings() if self._self_checker is not None else []
+        return limits + told + broken
 
     def _watch(self, metrics: Metrics) -> None:
         states = ("starting", "live", "slate", "failed")

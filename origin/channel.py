@@ -19,6 +19,7 @@ from segmenter.timeline import Memory
 from surgecast.clock import Clock
 from surgecast.delivery.channels import Directory, Stage
 from surgecast.delivery.channels import Memory as StageMemory
+from surgecast.delivery.self_checker import SelfChecker
 from surgecast.delivery.session_log import FileSessionLog
 from surgecast.errors import ConfigError, SurgecastError, first_of
 from surgecast.log import Log
@@ -44,6 +45,7 @@ class Channel:
         directory: Directory,
         machine: Machine,
         clock: Clock,
+        self_checker: SelfChecker | None = None,
     ) -> None:
         self.name = name
         self.settings = settings
@@ -57,6 +59,7 @@ class Channel:
         self._directory = directory
         self._machine = machine
         self._clock = clock
+        self._self_checker = self_checker
         self._log = Log("origin", channel=name)
         self._journal: ChannelJournal | None = None
         self._restored: Restored | None = None
@@ -101,6 +104,8 @@ class Channel:
     async def stop(self) -> None:
         """End the channel and take it off the directory; its state stays on disk."""
         await self._end_tasks()
+        if self._self_checker is not None:
+            self._self_checker.forget(self.name)
         self._directory.remove(self.name)
         if self._journal is not None:
             await self._journal.close()
@@ -262,6 +267,8 @@ class Channel:
             memory=StageMemory(journal, log, log.load()),
             low_latency=low_latency,
         )
+        if self._self_checker is not None:
+            self._self_checker.watch(self._stage)
         self.restored.set()
 
     @property

@@ -69,6 +69,11 @@ class OriginSettings(Settings):
         default=RUNTIME_DIR,
         description="folder in memory (tmpfs); without it, numbers skip ahead after a crash",
     )
+    self_check: bool = Field(
+        default=False,
+        description="whether channels check what they publish against the rules of HLS; "
+        "at most 3 % of a core",
+    )
     channels: dict[Name, ChannelSettings] = Field(default_factory=dict, max_length=200)
 
     @model_validator(mode="after")

@@ -207,6 +207,7 @@ class _Checker:
         for follower in followers:
             if follower.low_latency:
                 view = follower.views[-1]
+                notebook.count(Look.ROUND_TRIP, times=len(notebook.round_trips_s))
                 notebook.add(check_round_trip(view, notebook.round_trips_s))
 
 

@@ -57,7 +57,8 @@ class CheckReport:
 
     def table(self) -> Group:
         """For a terminal."""
-        return Group(_findings(self), _coverage(self))
+        pieces = [_headline(self), _findings(self)] if self.found else [_headline(self)]
+        return Group(*pieces, _coverage(self))
 
 
 def _plain(finding: Finding, times: int) -> dict[str, object]:
@@ -72,9 +73,13 @@ def _plain(finding: Finding, times: int) -> dict[str, object]:
     }
 
 
+def _headline(report: CheckReport) -> Text:
+    counts = f"{len(report.findings)} violations, {len(report.of(Severity.WARNING))} warnings"
+    return Text(f"{report.url}: {counts} in {report.seconds:.0f} s")
+
+
 def _findings(report: CheckReport) -> Table:
-    title = f"{report.url}: {len(report.findings)} violations in {report.seconds:.0f} s"
-    table = Table("rule", "severity", "where", "what", title=title)
+    table = Table("rule", "severity", "where", "what")
     by_rule: dict[str, list[Finding]] = {}
     for finding in report.found:
         by_rule.setdefault(finding.rule, []).append(finding)
@@ -97,5 +102,8 @@ def _coverage(report: CheckReport) -> Text:
     seen = {number: rule.seen(report.looks) for number, rule in RULES.items()}
     counts = ", ".join(f"{number} {count} x" for number, count in seen.items() if count)
     lines = [f"seen: {counts}", "not seen:"]
-    lines += [f"  {number}: {why}" for number, why in unseen(report.looks).items()]
+    reasons: dict[str, list[str]] = {}
+    for number, why in unseen(report.looks).items():
+        reasons.setdefault(why, []).append(number)
+    lines += [f"  {', '.join(numbers)}: {why}" for why, numbers in reasons.items()]
     return Text("\n".join(lines))

@@ -33,4 +33,3 @@ class Notebook:
         """How long an answer took that no server has a reason to hold back."""
         if len(self.round_trips_s) < ROUND_TRIPS_MAX:
             self.round_trips_s.append(seconds)
-            self.count(Look.ROUND_TRIP)

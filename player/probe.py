@@ -73,7 +73,11 @@ class Prober:
             ) as answer:
                 began_at = self._clock.now()
                 body, complete = await _read(answer)
-        except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError) as error:
+        except TimeoutError as error:
+            raise RemoteError(f"{url}: no answer within {timeout_s:g} s") from error
+        except aiohttp.ClientConnectorError as error:
+            raise RemoteError(f"{url}: no connection: {error.strerror or error}") from error
+        except (aiohttp.ClientError, asyncio.IncompleteReadError) as error:
             raise RemoteError(f"{url}: {error or type(error).__name__}") from error
         names = {name.lower(): value for name, value in answer.headers.items()}
         if names.get("content-encoding", "").lower() == "gzip":

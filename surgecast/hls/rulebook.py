@@ -179,7 +179,7 @@ RULES: dict[str, Rule] = {
 def unseen(looks: Mapping[str, int]) -> dict[str, str]:
     """Rules that these looks never put to the test, each with the reason."""
     return {
-        number: rule.blind_spot or "; ".join(f"no {look.value}" for look in rule.evidence)
+        number: "; ".join(f"no {look.value}" for look in rule.evidence) or rule.blind_spot
         for number, rule in RULES.items()
         if not rule.seen(looks)
     }

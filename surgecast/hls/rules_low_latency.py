@@ -244,4 +244,5 @@ def check_protocol(view: MediaView) -> list[Finding]:
     if not view.url.startswith("http://"):
         return []
     what = "plain HTTP: Apple's players need HTTP/2 or 3, hence TLS, for low latency"
-    return [Finding("R48", view.url, what, severity=Severity.NOTE)]
+    server = urljoin(view.url, "/")
+    return [Finding("R48", server, what, severity=Severity.NOTE)]
