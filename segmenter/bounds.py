@@ -23,16 +23,23 @@ RTMP_MESSAGE_BYTES_MAX = 8 << 20
 RTMP_PENDING_BYTES_MAX = 12 << 20
 """Messages that have begun and not ended."""
 RTMP_QUEUE_BYTES_MAX = 4 << 20
+HISTORY_BYTES_MAX = 8 << 20
+"""What is kept of a fed source, so that another encoder can go on where one has left."""
 STDIN_BYTES = 1 << 18
 """FFmpeg's standard input: one write, asyncio's buffer and the kernel's."""
 
 _CHUNK_BYTES_MAX = RTMP_QUEUE_BYTES_MAX + RTMP_MESSAGE_BYTES_MAX
 """All that one connection has waiting; for a child's output, twice 1 MiB, it is less."""
 FED_BYTES_MAX = (
-    HELD_BYTES_MAX + 2 * _CHUNK_BYTES_MAX + RTMP_PENDING_BYTES_MAX + READ_BYTES + STDIN_BYTES
+    HELD_BYTES_MAX
+    + 2 * HISTORY_BYTES_MAX
+    + 2 * _CHUNK_BYTES_MAX
+    + RTMP_PENDING_BYTES_MAX
+    + READ_BYTES
+    + STDIN_BYTES
 )
-"""One chunk may go beyond what is held, another gathers behind it. An honest publisher takes a
-tenth of this."""
+"""History counts twice, once as it is handed on again; one chunk may go beyond what is held, and
+another gathers behind it. An honest publisher takes a tenth of this."""
 
 _SEGMENT_BYTES_LEAST = 4 << 20
 """A picture of noise goes far beyond a small rung's rate; that alone is no reason to end."""

@@ -23,7 +23,6 @@ from segmenter.settings import FileSource, SegmentSettings, TestSource
 from segmenter.sink import SegmentSink
 from segmenter.slate import Slate
 from segmenter.source import UNSEEN, OpenSource, SourceOpener, test_info
-from segmenter.source_info import SourceInfo
 from segmenter.status import Status
 from segmenter.timeline import Memory
 from segmenter.ts import h264_codec
@@ -185,21 +184,20 @@ class ChannelSegmenter:
         relieved = False
         while start_s is not None:
             try:
-                start_s = await self._encode(opened, start_s, relieved=relieved)
+                played_s = await self._encode(opened, start_s, relieved=relieved)
             except SurgecastError as error:
                 failures += 1
                 if failures == _ENCODERS_MAX or intake is None or not intake.restart():
                     raise
                 self._log.error("the encoder failed; another takes over", error=error)
                 await asyncio.sleep(backoff.pause_s(failures))
-                relieved = False
+                relieved, start_s = False, 0.0
             else:
                 relieved = True
-                if start_s is not None and intake is not None and not intake.restart():
-                    return
+                start_s = None if played_s is None else _resume_at(opened, start_s, played_s)
 
     async def _encode(self, opened: OpenSource, start_s: float, *, relieved: bool) -> float | None:
-        """One encoder. Where in a recording another one goes on; None at the source's end.
+        """One encoder. How much it played where it made room for another; None at the end.
 
         With `relieved`, another encoder has just made room for this one.
         """
@@ -238,12 +236,13 @@ class ChannelSegmenter:
             if not watching.cancelled() and (error := watching.exception()) is not None:
                 self._log.exception("the encoder is not watched", error)
         if encoder.left:
-            return _position_s(info, start_s + encoder.done_s)
+            return encoder.done_s
         if status != 0:
             raise RemoteError(f"FFmpeg ended with status {status}: {encoder.last_words()}")
         self._log.info("encoder ended", run=run)
         if start_s > 0 and isinstance(source, FileSource):
-            return 0.0  # what was begun in the middle is over: from here on it is looped
+            # What was begun in the middle is over: from here on it is looped.
+            return (info.duration_s or start_s) - start_s
         self.status.last_error = "the source ended"
         return None
 
@@ -254,9 +253,12 @@ class ChannelSegmenter:
             self._parts.watch(encoder)
 
 
-def _position_s(info: SourceInfo, played_s: float) -> float:
-    """Where in a recording an encoder has arrived; 0 in what has no end."""
-    if not info.duration_s:
+def _resume_at(opened: OpenSource, start_s: float, played_s: float) -> float | None:
+    """Where another encoder begins: in a recording, or in what it is fed. None: it is gone."""
+    if opened.intake is not None:
+        return opened.intake.relieve(played_s)
+    length_s = opened.info.duration_s
+    if not length_s:
         return 0.0
-    position_s = played_s % info.duration_s
-    return position_s if position_s < info.duration_s - _REST_MIN_S else 0.0
+    position_s = (start_s + played_s) % length_s
+    return position_s if position_s < length_s - _REST_MIN_S else 0.0

@@ -27,6 +27,8 @@ class Input:
     has_sound: bool
     progressive: bool = False
     """True where frames are known to be whole, so that no deinterlacer is needed."""
+    skip_s: float = 0.0
+    """What to leave out at the start: another encoder has shown it already."""
 
 
 def source_input(
@@ -34,8 +36,8 @@ def source_input(
 ) -> Input:
     """The input of a channel's encoder. `form` is what comes on standard input for fed sources.
 
-    `start_s` is where in a recording to begin. A file is then played to its end and not again:
-    FFmpeg seeks to the wrong place in the second pass of `-stream_loop`.
+    `start_s` is where to begin, in a recording or in what is fed. A file is then played to its end
+    and not again: FFmpeg seeks to the wrong place in the second pass of `-stream_loop`.
     """
     if isinstance(source, TestSource):
         return Input(_test_input(source), has_sound=True, progressive=True)
@@ -46,7 +48,7 @@ def source_input(
     if isinstance(source, PullSource):
         seek = ("-ss", f"{start_s:.3f}") if start_s else ()
         return Input((*seek, *_pull_input(source)), has_sound)
-    return Input(_fed_input(form), has_sound)
+    return Input(_fed_input(form), has_sound, skip_s=start_s)
 
 
 def probe_input(source: Source, *, form: str = "flv") -> tuple[str, ...]:
@@ -162,7 +164,13 @@ def _silence() -> tuple[str, ...]:
 
 
 def _graph(source: Input, ladder: Ladder) -> str:
-    steps = []
+    steps, sound_steps = [], []
+    if source.skip_s:
+        # Not -ss: on a pipe FFmpeg would seek in FLV by reading on to some later key frame.
+        later = f"=start={source.skip_s:.3f}", f"setpts=PTS-{source.skip_s:.3f}/TB"
+        steps += [f"trim{later[0]}", later[1]]
+        if source.has_sound:
+            sound_steps += [f"atrim{later[0]}", f"a{later[1]}"]
     if not source.progressive:
         # Only frames that are marked as interlaced are touched; one frame out for one in.
         steps.append("bwdif=mode=send_frame:deint=interlaced")
@@ -171,9 +179,9 @@ def _graph(source: Input, ladder: Ladder) -> str:
     inputs = sum(arg == "-i" for arg in source.args)
     sound = f"[{1 if inputs > 1 or not source.has_sound else 0}:a:0]"
     # async=1: silence is put into gaps of the sound, so that it keeps up with the picture.
-    resample = f"aresample={_SAMPLE_RATE_HZ}:async=1:first_pts=0"
-    layout = "aformat=sample_fmts=fltp:channel_layouts=stereo"
-    return f"[0:v:0]{','.join(steps)},{_split(ladder)};{sound}{resample},{layout}[sound]"
+    sound_steps.append(f"aresample={_SAMPLE_RATE_HZ}:async=1:first_pts=0")
+    sound_steps.append("aformat=sample_fmts=fltp:channel_layouts=stereo")
+    return f"[0:v:0]{','.join(steps)},{_split(ladder)};{sound}{','.join(sound_steps)}[sound]"
 
 
 def _split(ladder: Ladder) -> str:

@@ -8,12 +8,10 @@ one another without a frame of sound missing or twice.
 
 from dataclasses import dataclass, field
 
-from segmenter.ts import AUDIO_PID, PACKET_BYTES, VIDEO_PID, ticks_after
+from segmenter.ts import AUDIO_PID, PACKET_BYTES, VIDEO_PID, pes_ticks, ticks_after
 from surgecast.errors import LocalError
 
 _SYNC = 0x47
-_PES_HEADER_BYTES = 14
-"""Up to the end of the presentation time."""
 _AUDIO_LATE_TICKS_MAX = 45_000
 """How long a finished segment waits for its last audio (0.5 s of video)."""
 
@@ -181,11 +179,11 @@ def _payload_at(packet: bytes) -> int:
 def _pts(packets: bytes) -> int:
     """The presentation time of a PES, 90 kHz."""
     at = _payload_at(packets)
-    whole = at + _PES_HEADER_BYTES <= PACKET_BYTES
-    if not whole or packets[at : at + 3] != b"\x00\x00\x01" or not packets[at + 7] & 0x80:
+    header = packets[at:PACKET_BYTES]
+    ticks = pes_ticks(header) if header[:3] == b"\x00\x00\x01" else None
+    if ticks is None:
         raise LocalError("a PES packet from FFmpeg has no header or no time stamp")
-    b = packets[at + 9 : at + 14]
-    return (b[0] & 0x0E) << 29 | b[1] << 22 | (b[2] & 0xFE) << 14 | b[3] << 7 | b[4] >> 1
+    return ticks
 
 
 def _is_key_frame(packets: bytes) -> bool:

@@ -23,6 +23,8 @@ AAC_FRAME_TICKS = 1920
 PCR_LEAD_TICKS = 9_000
 """How far the clock reference runs ahead of decoding (0.1 s), as in any multiplexed stream."""
 
+VIDEO_STREAM_IDS = range(0xE0, 0xF0)
+
 _CC_CYCLE = 16
 _PES_HEADER_BYTES = 9
 _STAMP_BYTES = 5
@@ -66,6 +68,14 @@ def set_pts(packets: bytes, ticks: int) -> bytes:
         ]
     )
     return packets[: at + 9] + stamp + packets[at + 14 :]
+
+
+def pes_ticks(header: bytes) -> int | None:
+    """The presentation time in a PES header; None where it has none, or is not whole."""
+    if len(header) < _PES_HEADER_BYTES + _STAMP_BYTES or not header[7] & 0x80:
+        return None
+    b = header[9:14]
+    return (b[0] & 0x0E) << 29 | b[1] << 22 | (b[2] & 0xFE) << 14 | b[3] << 7 | b[4] >> 1
 
 
 def _pids(rows: Rows) -> NDArray[np.int64]:

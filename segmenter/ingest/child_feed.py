@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from segmenter.ingest.feed import Form
+from segmenter.ingest.history import TsHistory
 from surgecast.errors import ConfigError, RemoteError
 from surgecast.log import Log
 from surgecast.supervise import Child
@@ -149,6 +150,8 @@ class ChildConnection:
         self._child = child
         self._first = first
         self._silence_s = silence_s
+        self._history = TsHistory()
+        self._again = b""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -162,10 +165,18 @@ class ChildConnection:
         if not data:
             await self.close()
             raise StopAsyncIteration
-        return data
+        again, self._again = self._again, b""
+        self._history.note(data)
+        return again + data
 
     def restart(self) -> None:
         """MPEG-TS repeats its tables: a new consumer may begin anywhere."""
+        self._again = b""
+        self._history.restart()
+
+    def rewind(self, played_s: float) -> float:
+        self._again, skip_s = self._history.rewind(played_s) or (b"", 0.0)
+        return skip_s
 
     async def close(self) -> None:
         await self._child.stop(STOP_S)

@@ -31,6 +31,14 @@ class Connection(Protocol):
         """The consumer starts afresh: the next chunk is one that a new decoder can begin with."""
         ...
 
+    def rewind(self, played_s: float) -> float:
+        """Another consumer goes on where the last one had played `played_s`.
+
+        Returns how much it must skip of what comes: the next chunk starts with a key frame at or
+        before that place. Where none is kept, as `restart`.
+        """
+        ...
+
     async def close(self) -> None:
         """Let go of the publisher; may be called twice."""
         ...

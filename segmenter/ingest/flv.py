@@ -12,6 +12,8 @@ from typing import Literal
 from segmenter.ingest import amf
 from surgecast.errors import RemoteError
 
+FLV_TICKS_PER_S = 1000
+FLV_TICKS_WRAP = 1 << 32
 AUDIO, VIDEO, SCRIPT = 8, 9, 18
 CONFIGS_MAX = 16
 """Codec configurations kept for a restart: one a track."""
@@ -33,6 +35,11 @@ class FlvData:
     data: bytes
     kind: Kind
     key: bool = False
+
+    @property
+    def timestamp_ms(self) -> int:
+        """Of a tag (E.4.1): three bytes, and one more above them."""
+        return self.data[7] << 24 | int.from_bytes(self.data[4:7], "big")
 
 
 def file_header(audio: bool, video: bool) -> bytes:

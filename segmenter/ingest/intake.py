@@ -73,10 +73,24 @@ class Intake:
         if self._ended:
             return False
         self._connection.restart()
+        self._forget()
+        return True
+
+    def relieve(self, played_s: float) -> float | None:
+        """Be ready for an encoder that goes on where the last one had played `played_s`.
+
+        Returns how much it must skip of what it gets; None if the source is gone.
+        """
+        if self._ended:
+            return None
+        skip_s = self._connection.rewind(played_s)
+        self._forget()
+        return skip_s
+
+    def _forget(self) -> None:
         self._held.clear()
         self._held_bytes = 0
         self._room.set()
-        return True
 
     async def close(self) -> None:
         self._task.cancel()

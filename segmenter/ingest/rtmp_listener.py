@@ -14,7 +14,8 @@ from urllib.parse import parse_qs
 
 from segmenter.bounds import RTMP_QUEUE_BYTES_MAX
 from segmenter.ingest.feed import Form
-from segmenter.ingest.flv import FlvData, FlvPrelude
+from segmenter.ingest.flv import FLV_TICKS_PER_S, FLV_TICKS_WRAP, FlvData, FlvPrelude
+from segmenter.ingest.history import History
 from segmenter.ingest.rtmp import Ended, Published, Refused, RtmpConnection
 from surgecast.errors import LocalError, RemoteError
 from surgecast.log import Log
@@ -50,6 +51,8 @@ class RtmpIngest:
         self._error: RemoteError | None = None
         self._prelude = FlvPrelude()
         self._waiting_for_key = False
+        self._history = History(FLV_TICKS_PER_S, FLV_TICKS_WRAP)
+        self._again = b""
 
     @property
     def ended(self) -> bool:
@@ -73,7 +76,19 @@ class RtmpIngest:
             self._arrived.set()
 
     def restart(self) -> None:
+        self._again = b""
+        self._history.restart()
         self._waiting_for_key = True
+
+    def rewind(self, played_s: float) -> float:
+        found = self._history.rewind(played_s)
+        if found is None:
+            self.restart()
+            return 0.0
+        self._waiting_for_key = False
+        self._again = self._prelude.render() + found[0]
+        self._arrived.set()
+        return found[1]
 
     async def close(self) -> None:
         self._items.clear()
@@ -86,9 +101,9 @@ class RtmpIngest:
 
     async def __anext__(self) -> bytes:
         while True:
-            while not self._items:
+            while not self._items and not self._again:
                 await self._more()
-            data = b"".join(self._take())
+            data, self._again = self._again + b"".join(self._take()), b""
             self.resume()
             if data:
                 return data
@@ -110,6 +125,7 @@ class RtmpIngest:
                 pieces.append(self._prelude.render())
             self._prelude.note(item)
             if not self._waiting_for_key:
+                self._history.note(item.data, item.timestamp_ms if item.key else None)
                 pieces.append(item.data)
         self._items.clear()
         self._bytes = 0

@@ -108,3 +108,14 @@ def test_a_recording_goes_on_where_another_encoder_left(kind: str) -> None:
     assert args.index("-ss") < args.index("-i")
     assert "-stream_loop" not in args
     assert "-ss" not in source_input(source(kind=kind, **values)).args
+
+
+def test_what_is_fed_again_is_skipped_in_picture_and_sound() -> None:
+    for has_sound in (True, False):
+        opened = source_input(
+            source(kind="srt", port=9000), form="mpegts", has_sound=has_sound, start_s=1.5
+        )
+        argv = encoder_command("ffmpeg", opened, ladder(), [3, 4, 5])
+        graph = argv[argv.index("-filter_complex") + 1]
+        assert graph.startswith("[0:v:0]trim=start=1.500,setpts=PTS-1.500/TB,")
+        assert ("atrim=start=1.500,asetpts=PTS-1.500/TB" in graph) == has_sound
