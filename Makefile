@@ -58,6 +58,7 @@ bench: $(VENV)/.dev ## ratios against nginx and plain FFmpeg
 	@sh scripts/system-packages.sh nginx=nginx-light wrk=wrk ffmpeg=ffmpeg
 	$(BIN)/python -m bench.delivery
 	$(BIN)/python -m bench.encoding
+	$(BIN)/python -m bench.low_latency
 
 lock: $(VENV)/.dev ## pin what pyproject.toml asks for
 	$(PIP) pip-tools

@@ -113,8 +113,8 @@ def run_plain(command: list[str], seconds: float) -> float:
         process.wait()
 
 
-def run_origin(folder: Path, seconds: float) -> tuple[float, float]:
-    """Shares of the origin process and of its encoder."""
+def run_origin(folder: Path, seconds: float, more: str = "") -> tuple[float, float]:
+    """Shares of the origin process and of its encoder; `more` settings of the channel."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -122,7 +122,7 @@ def run_origin(folder: Path, seconds: float) -> tuple[float, float]:
     config.write_text(
         f"http: {{host: 127.0.0.1, port: {port}, connections_max: 1000}}\n"
         f"state_dir: {folder / 'state'}\n"
-        "channels: {bench: {source: {kind: test}}}\n",
+        f"channels: {{bench: {{source: {{kind: test}}{more}}}}}\n",
         encoding="utf-8",
     )
     argv = [sys.executable, "-m", "surgecast.cli", "origin", "-c", str(config)]

@@ -12,6 +12,7 @@ from segmenter.channel import ChannelSegmenter
 from segmenter.encode_watch import EncodeStatus
 from segmenter.ingest.feeds import Feeds
 from segmenter.ladder import Decided
+from segmenter.low_latency_timeline import LowLatencyMemory
 from segmenter.machine import Machine
 from segmenter.part_grid import part_grid
 from segmenter.settings import is_fed
@@ -182,7 +183,7 @@ class Channel:
             await asyncio.to_thread(self._restore, self._journal)
         journal = self._journal
         ledger = journal.ledger
-        numbers = ledger.numbers()
+        numbers, used = ledger.numbers(), ledger.numbers("ll")
         feed = await self._feeds.open(self.settings.source)
         self._segmenter = ChannelSegmenter(
             self.name,
@@ -190,6 +191,7 @@ class Channel:
             ffmpeg=self._feeds.ffmpeg,
             sink=self,
             memory=Memory(next_msn=numbers.next_msn, end_utc=numbers.end_utc),
+            low_latency_memory=LowLatencyMemory(used.next_msn, used.end_utc),
             decided=Decided.from_dict(ledger.decided) if ledger.decided else None,
             clock=self._clock,
             feed=feed,
@@ -294,7 +296,7 @@ class Channel:
     ) -> None:
         """What the channel's media takes of memory at most, whatever happens."""
         low_latency_bytes = low_latency.bytes_bound if low_latency is not None else 0
-        encoder_bytes = encoder_bytes_max(decided.ladder)
+        encoder_bytes = encoder_bytes_max(decided.ladder, in_parts=self._in_parts)
         source_bytes = FED_BYTES_MAX if is_fed(self.settings.source) else 0
         self._log.info(
             "memory",

@@ -9,6 +9,9 @@ encoder's run ends with an error and another takes over. Nothing grows without e
 | FFmpeg to us, a pipe for each rung | `PIPE_BYTES` and one read | FFmpeg is held back |
 | a cutter's open segments | `segment_bytes_max` | error: another encoder |
 | segments that wait for those of other rungs | `unmatched_bytes_max` | error: another encoder |
+
+With low latency on, pipes, cutters and what waits are there a second time, for parts; the same
+bounds hold for them.
 """
 
 from segmenter.ladder import Ladder, Rung
@@ -61,8 +64,9 @@ def unmatched_bytes_max(ladder: Ladder) -> int:
     return sum(segment_bytes_max(ladder, rung) for rung in ladder.rungs)
 
 
-def encoder_bytes_max(ladder: Ladder) -> int:
-    """All queues from FFmpeg's output to the sink."""
-    return unmatched_bytes_max(ladder) + sum(
+def encoder_bytes_max(ladder: Ladder, *, in_parts: bool = False) -> int:
+    """All queues from FFmpeg's output to the sink; `in_parts` with low latency on."""
+    once = unmatched_bytes_max(ladder) + sum(
         PIPE_BYTES + READ_BYTES + segment_bytes_max(ladder, rung) for rung in ladder.rungs
     )
+    return 2 * once if in_parts else once

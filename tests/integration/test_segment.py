@@ -114,3 +114,11 @@ async def test_rungs_of_an_iso_resolution_ladder_have_the_same_parameter_sets() 
     ]
     assert found[0] == found[1]
     assert len(found[0]) == 2, "one SPS, one PPS"
+
+
+async def test_a_folder_has_no_low_latency_and_says_so(tmp_path: Path) -> None:
+    config = f"output: {tmp_path / 'out'}\nsource: {{kind: test}}\nlow_latency: {{enabled: true}}\n"
+    status, words = await segment(tmp_path, config)
+    assert status != 0
+    assert "low_latency" in words and "origin" in words
+    assert not (tmp_path / "out").exists()

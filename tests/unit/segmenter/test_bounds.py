@@ -45,6 +45,7 @@ def test_the_sum_counts_every_rung() -> None:
         for rung in LADDER.rungs
     )
     assert bounds.encoder_bytes_max(LADDER) == parts
+    assert bounds.encoder_bytes_max(LADDER, in_parts=True) == 2 * parts, "pipes and cutters twice"
 
 
 def endless_frame() -> Callable[[int], bytes]:
