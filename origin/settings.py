@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from segmenter.settings import Name, RtmpSource, SegmentSettings, SrtSource, UdpSource
+from segmenter.settings import Name, RtmpSource, SegmentSettings, Source, SrtSource, UdpSource
 from surgecast.config import Settings
 from surgecast.delivery.settings import (
     AdaptationSettings,
@@ -51,7 +51,7 @@ class ChannelSettings(SegmentSettings):
 
     def same_media(self, other: "ChannelSettings") -> bool:
         """Whether a change from one to the other leaves rungs, window and viewers as they are."""
-        changing = {"source", "slate", "overload"}
+        changing = {"source", "backup", "slate", "overload"}
         return self.model_dump(exclude=changing) == other.model_dump(exclude=changing)
 
 
@@ -80,21 +80,30 @@ class OriginSettings(Settings):
     def _sources_do_not_collide(self) -> Self:
         owners: dict[tuple[object, ...], str] = {}
         for name, channel in self.channels.items():
-            place = _listening_place(channel)
-            if place is None:
-                continue
-            if place in owners:
-                raise ValueError(
-                    f"channels {owners[place]} and {name} listen on the same "
-                    f"{' '.join(map(str, place))}; give each its own"
-                )
-            owners[place] = name
+            for source, whose in _sources(name, channel):
+                place = _listening_place(source)
+                if place is None:
+                    continue
+                if place in owners:
+                    raise ValueError(
+                        f"{owners[place]} and {whose} listen on the same "
+                        f"{' '.join(map(str, place))}; give each its own"
+                    )
+                owners[place] = whose
         return self
 
 
-def _listening_place(channel: ChannelSettings) -> tuple[object, ...] | None:
-    """What only one channel can have: a port, or on a shared RTMP port an app and key."""
-    source = channel.source
+def _sources(name: str, channel: ChannelSettings) -> list[tuple[Source, str]]:
+    """The sources of a channel, and what they are called in messages."""
+    backups = [channel.backup.source] if channel.backup else []
+    return [
+        (channel.source, f"channel {name}"),
+        *((source, f"the backup of channel {name}") for source in backups),
+    ]
+
+
+def _listening_place(source: Source) -> tuple[object, ...] | None:
+    """What only one source can have: a port, or on a shared RTMP port an app and key."""
     if isinstance(source, RtmpSource):
         return ("rtmp port", source.port, "app", source.app, "and key", _Hidden(source))
     if isinstance(source, SrtSource | UdpSource):

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from segmenter.detection import key_frame_watch, picture_watch, sound_watch
 from segmenter.ladder import Ladder, Rung
 from segmenter.part_grid import PartGrid
 from segmenter.settings import FileSource, PullSource, Source, TestSource
@@ -97,20 +98,38 @@ def encoder_command(
     threads: int | None = None,
     *,
     grid: PartGrid | None = None,
+    watched: bool = False,
 ) -> list[str]:
     """The channel's encoder. `pipes` are the file descriptors to write to, one per rung.
 
-    With low latency on, `grid` says what a part is, and as many pipes again are for parts.
+    With low latency on, `grid` says what a part is, and as many pipes again are for parts. An
+    encoder that is `watched` tells on standard output what `segmenter.faults` reads.
     """
     silence = () if source.has_sound else _silence()
     return [
         *_quiet(ffmpeg, feeds="pipe:0" in source.args),
         *source.args,
         *silence,
-        *("-filter_complex", _graph(source, ladder)),
+        *("-filter_complex", _graph(source, ladder, watched)),
         *_encode(ladder, grid),
         *(("-threads", str(threads)) if threads else ()),
         *_tee(ladder, pipes, grid),
+    ]
+
+
+def watcher_command(ffmpeg: str, source: Input) -> list[str]:
+    """Watches a source that is not on air: its key frames and its sound; encodes nothing."""
+    graph, maps = f"[0:v:0]{key_frame_watch()}[picture]", ["-map", "[picture]"]
+    if source.has_sound:
+        graph += f";{_sound_of(source)}aresample={_SAMPLE_RATE_HZ},{sound_watch()}[sound]"
+        maps += ["-map", "[sound]"]
+    return [
+        *_quiet(ffmpeg, feeds="pipe:0" in source.args),
+        *("-skip_frame", "nokey"),  # a key frame each 2 s is 1/50 of the decoding
+        *source.args,
+        *("-filter_complex", graph, *maps),
+        # A null output takes frames as they come: none is repeated to fill a gap.
+        *("-fps_mode", "passthrough", "-f", "null", "-"),
     ]
 
 
@@ -163,7 +182,7 @@ def _silence() -> tuple[str, ...]:
     return ("-f", "lavfi", "-i", _SILENT_SOUND)
 
 
-def _graph(source: Input, ladder: Ladder) -> str:
+def _graph(source: Input, ladder: Ladder, watched: bool) -> str:
     steps, sound_steps = [], []
     if source.skip_s:
         # Not -ss: on a pipe FFmpeg would seek in FLV by reading on to some later key frame.
@@ -176,21 +195,35 @@ def _graph(source: Input, ladder: Ladder) -> str:
         steps.append("bwdif=mode=send_frame:deint=interlaced")
     # One constant rate for all rungs, whatever the source does (R11); frames repeat over gaps.
     steps.append(f"fps={ladder.frame_rate}")
-    inputs = sum(arg == "-i" for arg in source.args)
-    sound = f"[{1 if inputs > 1 or not source.has_sound else 0}:a:0]"
     # async=1: silence is put into gaps of the sound, so that it keeps up with the picture.
     sound_steps.append(f"aresample={_SAMPLE_RATE_HZ}:async=1:first_pts=0")
     sound_steps.append("aformat=sample_fmts=fltp:channel_layouts=stereo")
-    return f"[0:v:0]{','.join(steps)},{_split(ladder)};{sound}{','.join(sound_steps)}[sound]"
+    picture = f"[0:v:0]{','.join(steps)},{_split(ladder, watched)}"
+    sound = f"{_sound_of(source)}{','.join(sound_steps)}"
+    if not watched:
+        return f"{picture};{sound}[sound]"
+    looks = f"[watched]{picture_watch(ladder.frame_rate)},nullsink"
+    return f"{picture};{looks};{sound},asplit[sound][heard];[heard]{sound_watch()},anullsink"
 
 
-def _split(ladder: Ladder) -> str:
-    """The picture to each rung: fitted into its size, padded where the aspect differs."""
+def _sound_of(source: Input) -> str:
+    inputs = sum(arg == "-i" for arg in source.args)
+    return f"[{1 if inputs > 1 or not source.has_sound else 0}:a:0]"
+
+
+def _split(ladder: Ladder, watched: bool = False) -> str:
+    """The picture to each rung: fitted into its size, padded where the aspect differs.
+
+    What is watched is the last rung, because it is small already.
+    """
     names = [f"[s{index}]" for index in range(len(ladder.rungs))]
     chains = [
         f"{name}{_fit(rung)},format=yuv420p[v{index}]"
         for index, (name, rung) in enumerate(zip(names, ladder.rungs, strict=True))
     ]
+    if watched:
+        last = f"[v{len(names) - 1}]"
+        chains[-1] = f"{chains[-1].removesuffix(last)},split{last}[watched]"
     return f"split={len(names)}{''.join(names)};" + ";".join(chains)
 
 

@@ -4,7 +4,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 
 from surgecast.config import Settings
 from surgecast.units import Bps, Seconds
@@ -253,10 +253,60 @@ class OverloadSettings(Settings):
     )
 
 
+def _off_is_none(value: object) -> object:
+    """YAML reads `off` as false, and `on` as true, which says nothing here."""
+    if value is True:
+        raise ValueError("expected seconds, or off")
+    return None if value is False or value == "off" else value
+
+
+OrOff = BeforeValidator(_off_is_none)
+"""A setting that can be `off`, which is None."""
+
+
+class BackupSettings(Settings):
+    """A second source, shown while the first is in trouble."""
+
+    source: Source
+    loss_s: Annotated[Seconds | None, OrOff] = Field(
+        default=1.0,
+        description="a source from which nothing came for this long is lost; one that ends is "
+        "lost at once; `off`: never",
+    )
+    frozen_s: Annotated[Seconds | None, OrOff] = Field(
+        default=10.0, description="how long the picture may stand still; `off`: for ever"
+    )
+    black_s: Annotated[Seconds | None, OrOff] = Field(
+        default=10.0, description="how long the picture may be black; `off`: for ever"
+    )
+    silence_s: Annotated[Seconds | None, OrOff] = Field(
+        default=None,
+        description="how long there may be no sound; `off`: for ever",
+    )
+    return_after_s: Annotated[Seconds | None, OrOff] = Field(
+        default=10.0,
+        description="how long the first source must be healthy before it is shown again; doubled "
+        "by each return that fails; `off`: an operator decides",
+    )
+    return_after_max_s: Seconds = Field(
+        default=300.0, description="upper bound of that, however often returns have failed"
+    )
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> Self:
+        if self.return_after_s is not None and self.return_after_max_s < self.return_after_s:
+            raise ValueError(
+                f"return_after_max_s {self.return_after_max_s:g} is below "
+                f"return_after_s {self.return_after_s:g}"
+            )
+        return self
+
+
 class SegmentSettings(Settings):
     """One channel as the segmenter sees it."""
 
     source: Source
+    backup: BackupSettings | None = None
     ladder: LadderSettings = LadderSettings()
     segment_duration_s: float = Field(
         default=2.0, ge=1.0, le=10.0, description="rounded to whole frames"

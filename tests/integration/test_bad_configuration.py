@@ -43,7 +43,7 @@ COLLIDING = {"kind": "rtmp", "port": 1999, "key": KEY}
         (text_of(a={"source": {"kind": "file"}}), r"origin\.yaml:4: .*path: required"),
         (
             text_of(a=channel(COLLIDING), b=channel(COLLIDING)),
-            r"channels a and b listen on the same rtmp port 1999 .*\(not shown\)",
+            r"channel a and channel b listen on the same rtmp port 1999 .*\(not shown\)",
         ),
         ("- a\n", r"origin\.yaml: expected a mapping of settings at the top"),
         (None, r"origin\.yaml: cannot be read: .*No such file"),

@@ -16,6 +16,7 @@ from segmenter.command import (
     probe_input,
     slate_command,
     source_input,
+    watcher_command,
 )
 from segmenter.ladder import Ladder, decide
 from segmenter.part_grid import part_grid
@@ -119,3 +120,18 @@ def test_what_is_fed_again_is_skipped_in_picture_and_sound() -> None:
         graph = argv[argv.index("-filter_complex") + 1]
         assert graph.startswith("[0:v:0]trim=start=1.500,setpts=PTS-1.500/TB,")
         assert ("atrim=start=1.500,asetpts=PTS-1.500/TB" in graph) == has_sound
+def test_an_encoder_that_is_watched_looks_at_its_smallest_rung() -> None:
+    opened = source_input(source(kind="rtmp", key="k"), form="flv")
+    argv = encoder_command("ffmpeg", opened, ladder(), [3, 4, 5], watched=True)
+    compare("encoder-watched", argv)
+    plain = encoder_command("ffmpeg", opened, ladder(), [3, 4, 5])
+    assert [arg for arg in argv if "filter" not in arg and "[0:v" not in arg] == [
+        arg for arg in plain if "filter" not in arg and "[0:v" not in arg
+    ]
+
+
+def test_a_watcher_decodes_key_frames_only_and_encodes_nothing() -> None:
+    opened = source_input(source(kind="rtmp", key="k"), form="flv")
+    compare("watcher-rtmp", watcher_command("ffmpeg", opened))
+    opened = source_input(source(kind="file", path="a.mp4"), has_sound=False)
+    compare("watcher-file-silent", watcher_command("ffmpeg", opened))
