@@ -39,6 +39,11 @@ def test_other_limits_of_overload_keep_the_viewers() -> None:
     assert changes(text) == {"source_changed": ["a"]}
 
 
+def test_another_backup_keeps_the_viewers() -> None:
+    text = BASE.replace("{kind: test}}", "{kind: test}, backup: {source: {kind: test}}}")
+    assert changes(text) == {"source_changed": ["a"]}
+
+
 def test_another_ladder_replaces_the_channel() -> None:
     text = BASE.replace("{kind: test}}", "{kind: test}, ladder: {preset: fast}}")
     assert changes(text) == {"replaced": ["a"]}

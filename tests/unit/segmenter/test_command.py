@@ -120,6 +120,8 @@ def test_what_is_fed_again_is_skipped_in_picture_and_sound() -> None:
         graph = argv[argv.index("-filter_complex") + 1]
         assert graph.startswith("[0:v:0]trim=start=1.500,setpts=PTS-1.500/TB,")
         assert ("atrim=start=1.500,asetpts=PTS-1.500/TB" in graph) == has_sound
+
+
 def test_an_encoder_that_is_watched_looks_at_its_smallest_rung() -> None:
     opened = source_input(source(kind="rtmp", key="k"), form="flv")
     argv = encoder_command("ffmpeg", opened, ladder(), [3, 4, 5], watched=True)

@@ -75,7 +75,7 @@ channels:
   b: {source: {kind: udp, port: 9000}}
 """
     message = refused(text)
-    assert "channels a and b" in message
+    assert "channel a and channel b" in message
     assert "9000" in message
 
 
@@ -87,8 +87,24 @@ channels:
 """
     loads(text % "secret-key-b", OriginSettings)
     message = refused(text % "secret-key-a")
-    assert "channels a and b" in message
+    assert "channel a and channel b" in message
     assert "secret-key" not in message, "a key is never shown"
+
+
+def test_a_backup_has_a_listening_place_of_its_own() -> None:
+    text = """\
+channels:
+  a:
+    source: {kind: rtmp, key: secret-key-a}
+    backup: {source: {kind: rtmp, key: %s}}
+  b: {source: {kind: srt, port: 9000}, backup: {source: {kind: udp, port: %s}}}
+"""
+    loads(text % ("secret-key-b", 9001), OriginSettings)
+    message = refused(text % ("secret-key-a", 9001))
+    assert "channel a and the backup of channel a" in message
+    assert "secret-key" not in message, "a key is never shown"
+    message = refused(text % ("secret-key-b", 9000))
+    assert "channel b and the backup of channel b" in message and "9000" in message
 
 
 def test_adaptation_must_name_rungs_of_the_ladder() -> None:
