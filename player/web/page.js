@@ -17,7 +17,7 @@ const PLAYLISTS = { server: "adaptive.m3u8", player: "index.m3u8", low: "ll.m3u8
 const BASIC = { backBufferLength: 30, capLevelToPlayerSize: false };
 // The distance from the live edge is the server's PART-HOLD-BACK; a stall asks for a little more.
 const LOW = { lowLatencyMode: true, liveSyncOnStallIncrease: 0.25 };
-const PACE = { gain: 0.5, range: 0.05, deadBand_s: 0.1, jump_s: 2 };
+const PACE = { gain: 0.5, range: 0.05, deadBand_s: 0.1, jump_s: 2, firstJump_s: 0.3 };
 
 const $ = (id) => document.getElementById(id);
 const video = $("video");
@@ -34,6 +34,7 @@ const view = {
   wish: null,
   stalls: 0,
   started: false,
+  paced: false,
   ready: false,
   failures: 0,
   retry: null,
@@ -145,7 +146,8 @@ function playlistUrl() {
 function open() {
   close();
   Object.assign(view, {
-    session: null, shown: null, ask: null, wish: null, stalls: 0, started: false, ready: false,
+    session: null, shown: null, ask: null, wish: null, stalls: 0,
+    started: false, paced: false, ready: false,
   });
   timeline.clear();
   $("address").value = playlistUrl();
@@ -320,14 +322,17 @@ function ahead() {
 }
 
 /** Stay at the wanted distance from the live edge. hls.js would not speed up on less than a second
- *  of buffer, which at this distance is always; far behind, the picture jumps. */
+ *  of buffer, which at this distance is always; far behind, the picture jumps, and sooner at its
+ *  start, where nobody minds. */
 function keepPace() {
   const { hls } = view;
   if (view.mode !== "low" || !hls?.latency || video.readyState < 3 || video.paused) return;
   const off = hls.latency - hls.targetLatency;
   const step = Math.abs(off) < PACE.deadBand_s ? 0 : PACE.gain * off;
   video.playbackRate = 1 + Math.max(-PACE.range, Math.min(PACE.range, step));
-  if (off > PACE.jump_s && ahead() > off) video.currentTime += off;
+  const far = off > (view.paced ? PACE.jump_s : PACE.firstJump_s);
+  view.paced = true;
+  if (far && ahead() > off) video.currentTime += off;
 }
 
 function measure() {

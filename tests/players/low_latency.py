@@ -2,9 +2,9 @@
 
     python -m tests.players.low_latency --seconds 120
 
-Prints live latency, stalls and frames of `surgecast play`, hls.js, Shaka Player and Chromium's own
-HLS, and fails where one of them is over its bar. Chromium's own player knows no parts: it starts
-three whole segments from the end and stays there, so its bar is what that allows.
+Prints live latency, stalls and frames of `surgecast play`, the watch page, hls.js, Shaka Player and
+Chromium's own HLS, and fails where one of them is over its bar. Chromium's own player knows no
+parts: it starts three whole segments from the end and stays there, so its bar is what that allows.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from rich.table import Table
 
 from tests.players.drivers import browsers
 from tests.players.drivers.surgecast_play import SurgecastPlay
+from tests.players.drivers.watch_page import WatchPage
 from tests.players.sighting import Player, Sighting
 from tests.support.running import running_origin, until
 
@@ -48,6 +49,7 @@ def every_player() -> list[Player]:
     """Those that play close to live, in the order the table prints them."""
     return [
         SurgecastPlay(),
+        WatchPage(),
         browsers.hlsjs(low_latency=True),
         browsers.shaka(low_latency=True),
         browsers.native(low_latency=True),
