@@ -136,7 +136,7 @@ class _LowLatencyViewing:
         )
         elapsed_s, bps = self._clock.now() - self._began_at, self._estimate.bps()
         return self._tally.report(
-            self._url, elapsed_s, self._buffer, bps, +errors, self._error, seen
+            self._url, elapsed_s, self._buffer, bps, errors, self._error, seen
         )
 
     def _over(self, end_at: float | None) -> bool:

@@ -112,6 +112,7 @@ def as_table(report: Report) -> Table:
     """The report for a terminal."""
     table = Table(title=report.url, show_header=False)
     latency = report.live_latency_s
+    what = "segments" if report.low_latency is None else "segments and parts"
     rows = {
         "result": "played" if report.played else f"did not play: {report.error or 'no picture'}",
         "startup": _seconds(report.startup_s),
@@ -120,7 +121,7 @@ def as_table(report: Report) -> Table:
         "live latency": _latency(latency),
         "rungs": _counts(report.rungs),
         "switches": str(report.switches),
-        "received": f"{report.segments} segments, {report.received_bytes / 1e6:.2f} MB",
+        "received": f"{report.segments} {what}, {report.received_bytes / 1e6:.2f} MB",
         "bandwidth": f"{report.bandwidth_bps / 1e6:.1f} Mbit/s",
         "request errors": _counts(report.request_errors),
         "anomalies": _counts(report.anomalies),
