@@ -113,6 +113,9 @@ class _Checker:
             Follower(urljoin(url, variant.uri), media, variant, independent, self._tools)
             for variant in view.playlist.variants
         ]
+        sizes = frozenset((v.width, v.height) for v in view.playlist.variants)
+        for follower in followers:
+            follower.sizes = sizes
         await asyncio.gather(*(self._first_look(follower) for follower in followers))
         for follower in followers:
             follower.renditions = [other.url for other in followers]

@@ -66,6 +66,8 @@ class Follower:
         self.media: deque[SegmentView] = deque(maxlen=HISTORY)
         self.renditions: Sequence[str] = ()
         """The URLs of all media playlists of its presentation, its own among them."""
+        self.sizes: frozenset[tuple[int | None, int | None]] = frozenset()
+        """Of all variants of its presentation."""
         self.variant = variant
         self.tools = tools
         self._independent = independent
@@ -148,6 +150,7 @@ class Follower:
                 codecs=self.variant.codecs,
                 width=self.variant.width,
                 height=self.variant.height,
+                sizes=self.sizes,
             )
         media = replace(media, adaptive=self.kind.is_private)
         self.tools.notebook.count(Look.SEQUEL, times=bool(history))

@@ -156,6 +156,7 @@ class Judge:
             codecs=variant.codecs if variant else None,
             width=variant.width if variant else None,
             height=variant.height if variant else None,
+            sizes=frozenset((v.width, v.height) for v in self._variants.values()),
         )
         if self._media and self._media[-1].playlist_url != media.playlist_url:
             self._media.clear()

@@ -215,6 +215,8 @@ class SegmentView:
     codecs: str | None = None
     width: int | None = None
     height: int | None = None
+    sizes: frozenset[tuple[int | None, int | None]] = frozenset()
+    """Of all variants: a smaller one's segment may stand in for one that is missing (rule R16)."""
     adaptive: bool = False
     """True in a session's playlist, where any rung may come."""
 

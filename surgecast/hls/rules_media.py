@@ -92,7 +92,11 @@ def _pictures(view: SegmentView) -> Iterator[Finding]:
 
 
 def _advertised(view: SegmentView, sets: Sequence[Sps]) -> Iterator[Finding]:
-    """R26 (measured peak) and R26 / R27 (codec and size as the variant says)."""
+    """R26 (measured peak) and R26 / R27 (codec and size as the variant says).
+
+    Smaller is right where it is the size of another variant: it stands in for a segment that this
+    one is without (R16).
+    """
     rule = "R27" if view.adaptive else "R26"
     if view.peak_bps and view.duration_s and view.part is None:
         bps = view.facts.size_bytes * 8 / view.duration_s
@@ -102,9 +106,9 @@ def _advertised(view: SegmentView, sets: Sequence[Sps]) -> Iterator[Finding]:
     for sps in sets:
         if view.codecs is not None and sps.codec not in view.codecs.lower():
             yield Finding(rule, view.url, f"is {sps.codec}, CODECS says {view.codecs}")
-        size = (sps.width, sps.height)
+        other = (sps.width, sps.height) not in {(view.width, view.height), *view.sizes}
         larger = sps.width > (view.width or sps.width) or sps.height > (view.height or sps.height)
-        if larger or (not view.adaptive and view.width and size != (view.width, view.height)):
+        if larger or (not view.adaptive and view.width and other):
             what = f"is {sps.width}x{sps.height}, RESOLUTION says {view.width}x{view.height}"
             yield Finding(rule, view.url, what)
 

@@ -33,6 +33,21 @@ def rules(findings: list[Finding]) -> set[str]:
     return {finding.rule for finding in findings}
 
 
+@pytest.mark.parametrize(
+    ("declared", "sizes", "broken"),
+    [
+        ((640, 352), {(640, 352), (320, 176)}, set()),  # the lower rung stands in (R16)
+        ((640, 352), {(640, 352), (480, 270)}, {"R26"}),  # no rung is of that size
+        ((160, 90), {(160, 90), (320, 176)}, {"R26"}),  # a higher rung is too much for it
+    ],
+)
+def test_only_a_lower_rung_stands_in_for_a_variant(
+    declared: tuple[int, int], sizes: set[tuple[int, int]], broken: set[str]
+) -> None:
+    other = replace(view(10), width=declared[0], height=declared[1], sizes=frozenset(sizes))
+    assert rules(check(other, [])) == broken
+
+
 def test_a_clean_stream_breaks_no_rule() -> None:
     history: list[SegmentView] = []
     for msn in range(10, 30):
