@@ -65,6 +65,7 @@ class Encoder:
         self._on_set = on_set
         self._parts = parts
         self._matcher = PartMatcher(ladder, parts.grid) if parts else None
+        self._has_parts = self._has_last_part = False
         self._clock = clock
         self._log = log
         self._cutters = [TsCutter(segment_bytes_max(ladder, rung)) for rung in ladder.rungs]
@@ -138,6 +139,8 @@ class Encoder:
                 feeding = feed(self.child.process.stdin)
             await self._until_ended(silent_max_s, feeding)
             if self.left:
+                for fd in list(self._readers):
+                    self._readable(fd)  # the last part of a segment that another pipe brought
                 self.child.kill()  # what it could still write is missed by nobody
             elif self._ended.is_set() and self._failure is None:
                 # Its pipes are closed, but it may still be on its way out: a signal now would
@@ -205,7 +208,10 @@ class Encoder:
         """Bytes of a rung's fragmented MP4, none at its end."""
         assert self._parts is not None and self._matcher is not None, "these pipes are for parts"
         for part in self._matcher.feed(index, data):
-            if not self._ended.is_set():
+            if part.index == 0 and self.left and self._has_parts:
+                self._has_last_part = True  # its successor begins here
+            if not self._has_last_part:
+                self._has_parts = True
                 self._parts.on_part(part)
 
     def _take_segments(self, index: int, data: bytes) -> None:

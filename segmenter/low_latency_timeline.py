@@ -100,6 +100,7 @@ class LowLatencyTimeline:
         self._index = 0
         self._due_base = now
         self._undo: tuple[int, float | None, int] | None = None
+        """End of media, date and number of the parent to come before the newest place."""
 
     @property
     def _segment_ticks(self) -> int:
@@ -178,16 +179,13 @@ class LowLatencyTimeline:
 
     # Both.
 
-    def withdraw(self, place: PartPlace) -> None:
-        """`place`, the newest, was not published: its parent goes no further.
+    def withdraw(self) -> None:
+        """The newest place was not published: its parent goes no further.
 
         A parent of which nothing was published gives its number back.
         """
         assert self._undo is not None, "only the newest place can be withdrawn, and only once"
-        end_ticks, end_utc, next_msn = self._undo
-        self._end_ticks, self._end_utc = end_ticks, end_utc
-        if place.index == 0:
-            self._next_msn = next_msn
+        self._end_ticks, self._end_utc, self._next_msn = self._undo
         self._undo = None
         self._leave()
 

@@ -150,7 +150,7 @@ class PartPublisher:
         try:
             self._sink.publish_part(parts)
         except LocalError as error:
-            timeline.withdraw(place)
+            timeline.withdraw()
             self._tell_sink_error(str(error))
             return False
         finally:

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from segmenter.encoder import CutSet, Encoder
+from segmenter.encoder import CutSet, Encoder, PartOutput
 from segmenter.ladder import Ladder, Rung
+from segmenter.part_grid import part_grid
+from segmenter.part_matcher import CutPartSet
 from surgecast.clock import RealClock
 from surgecast.log import Log
-from tests.support import ts_maker
+from tests.support import fragmented_mp4, ts_maker
 
 LADDER = Ladder(
     kind="by_resolution",
@@ -53,6 +55,31 @@ async def test_an_encoder_that_must_leave_goes_with_its_next_segment(tmp_path: P
     assert encoder.left
     assert len(sets) == 1
     assert encoder.done_s == 1.0
+
+
+async def test_parts_end_where_the_segments_of_an_encoder_that_leaves_end(tmp_path: Path) -> None:
+    """Its successor begins with the frame after: none must come twice, none be missing (R9)."""
+    (tmp_path / "all.ts").write_bytes(ts_maker.stream(segments=3, frames=25, tail=True))
+    (tmp_path / "all.mp4").write_bytes(fragmented_mp4.stream(75, gop=25))
+    fifo = tmp_path / "go"
+    os.mkfifo(fifo)
+    parts: list[CutPartSet] = []
+    output = PartOutput(part_grid(LADDER, 0.25), parts.append)
+    encoder = Encoder(LADDER, lambda _: None, clock=RealClock(), log=Log("test"), parts=output)
+
+    def command(pipes: Sequence[int]) -> list[str]:
+        files = (tmp_path / "all.mp4", pipes[1]), (tmp_path / "all.ts", pipes[0])
+        write = "; ".join(f"cat {file} >&{pipe}" for file, pipe in files)
+        return ["bash", "-c", f"read go < {fifo}; {write}; exec sleep 600"]
+
+    running = asyncio.create_task(encoder.run(command, silent_max_s=600.0))
+    while encoder.child is None:  # noqa: ASYNC110 - a process tells nobody that it has started
+        await asyncio.sleep(0.01)
+    encoder.leave()
+    await asyncio.to_thread(fifo.write_text, "go\n")
+    async with asyncio.timeout(30):
+        await running
+    assert [found.index for found in parts] == [0, 1, 2, 3, 4]
 
 
 async def test_an_encoder_that_has_no_segment_to_finish_leaves_at_once() -> None:

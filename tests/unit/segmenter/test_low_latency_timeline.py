@@ -186,7 +186,7 @@ def test_a_refused_part_ends_its_segment() -> None:
     channel = Channel()
     channel.run(1, range(13))
     refused = channel.places.pop()
-    channel.timeline.withdraw(refused)
+    channel.timeline.withdraw()
     channel.run(1, range(13, 25))
     channel.check()
     following = channel.places[12]
@@ -197,7 +197,8 @@ def test_a_refused_part_ends_its_segment() -> None:
 def test_a_segment_refused_from_its_start_gives_its_number_back() -> None:
     channel = Channel()
     channel.run(1, range(11))
-    channel.timeline.withdraw(channel.places.pop())
+    channel.places.pop()
+    channel.timeline.withdraw()
     channel.run(1, range(11, 25))
     channel.check()
     assert (channel.places[10].msn, channel.places[10].index) == (1, 0)

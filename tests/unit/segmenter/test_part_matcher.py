@@ -39,11 +39,32 @@ def test_a_set_is_there_when_every_rung_has_it() -> None:
 def test_a_part_that_one_rung_lacks_is_left_out_of_all() -> None:
     matcher = PartMatcher(LADDER, GRID)
     matcher.feed(0, mp4.stream(100))
-    rung = mp4.stream(100)
-    second = rung.index(b"moof", rung.index(b"moof") + 1) - 4
-    third = rung.index(b"moof", second + 8) - 4
-    sets = matcher.feed(1, rung[:second] + rung[third:])
+    sets = matcher.feed(1, without_fragment(mp4.stream(100), 1))
     assert [found.start_ticks for found in sets] == [534, *range(50_534, 100_534, 5000)]
+
+
+def without_fragment(stream: bytes, number: int) -> bytes:
+    """`stream` less its fragment of that number."""
+    starts = [0]
+    while (at := stream.find(b"moof", starts[-1] + 8)) >= 0:
+        starts.append(at - 4)
+    starts.append(len(stream))
+    return stream[: starts[number + 1]] + stream[starts[number + 2] :]
+
+
+def test_parts_that_lack_a_rung_do_not_gather() -> None:
+    """One in each of many segments is no reason to end the encoder."""
+    matcher = PartMatcher(LADDER, GRID)
+    whole = mp4.stream(400, gop=10)
+    holed = whole
+    for segment in reversed(range(40)):
+        holed = without_fragment(holed, 2 * segment + 1)
+    sets = []
+    for at in range(0, len(whole), 2000):
+        for rung, data in enumerate((whole, holed)):
+            if piece := data[at : at + 2000]:
+                sets += matcher.feed(rung, piece)
+    assert len(sets) == 40 and {found.index for found in sets} == {0}
 
 
 def test_what_waits_is_bounded_in_number_and_bytes() -> None:
