@@ -26,7 +26,7 @@ from surgecast.errors import ConfigError, SurgecastError, first_of
 from surgecast.log import Log
 from surgecast.media.journal import ChannelJournal, Restored
 from surgecast.media.low_latency_window import LowLatencyWindow
-from surgecast.media.part import PartSet
+from surgecast.media.part import InitSet, PartSet
 from surgecast.media.segment import SegmentSet
 from surgecast.media.window import Window
 from surgecast.supervise import Backoff
@@ -66,6 +66,8 @@ class Channel:
         self._restored: Restored | None = None
         self._stage: Stage | None = None
         self._segmenter: ChannelSegmenter | None = None
+        self._init: InitSet | None = None
+        """The initialization sections that are on show in low latency."""
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -191,7 +193,7 @@ class Channel:
             ffmpeg=self._feeds.ffmpeg,
             sink=self,
             memory=Memory(next_msn=numbers.next_msn, end_utc=numbers.end_utc),
-            low_latency_memory=LowLatencyMemory(used.next_msn, used.end_utc),
+            low_latency_memory=LowLatencyMemory(used.next_msn, used.end_utc, self._init),
             decided=Decided.from_dict(ledger.decided) if ledger.decided else None,
             clock=self._clock,
             feed=feed,
@@ -314,6 +316,7 @@ class Channel:
     def publish_part(self, parts: PartSet) -> None:
         assert self._stage is not None, "a channel is opened before it publishes"
         self._stage.publish_part(parts)
+        self._init = parts.init
 
 
 def _names(decided: Decided) -> list[str]:

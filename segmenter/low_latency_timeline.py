@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from segmenter.part_grid import PartGrid
 from segmenter.timeline import base36
+from surgecast.media.part import InitSet
 
 BASE_S = 10
 """Media time begins here, so that sound which starts a little early is never below zero."""
@@ -20,10 +21,12 @@ BASE_S = 10
 
 @dataclass(frozen=True, slots=True)
 class LowLatencyMemory:
-    """What must outlive the process."""
+    """What must outlive the process, and what is good to know of an earlier segmenter in it."""
 
     next_msn: int = 0
     end_utc: float | None = None
+    init: InitSet | None = None
+    """What was on show last, where the process still knows it: the same bytes keep their name."""
 
 
 @dataclass(frozen=True, slots=True)

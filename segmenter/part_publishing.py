@@ -49,7 +49,7 @@ class PartPublisher:
         self._timeline: LowLatencyTimeline | None = None
         self._slate: PartSlate | None = None
         self._encoder: Encoder | None = None
-        self._inits: deque[InitSet] = deque(maxlen=_INITS_REMEMBERED)
+        self._inits = deque([memory.init] if memory.init else [], maxlen=_INITS_REMEMBERED)
         self._sink_error: str | None = None
         self._changed = asyncio.Event()
 

@@ -142,6 +142,16 @@ def test_a_restarted_encoder_keeps_the_name_of_an_init_of_the_same_bytes() -> No
     check_media(parts, "low", seams=1)
 
 
+def test_another_segmenter_of_the_channel_keeps_it_too() -> None:
+    """A source that is exchanged must not cost players a new initialization section."""
+    before = Show()
+    before.run(1, cut(5))
+    init = before.sink.parts[0].init
+    after = Show(LowLatencyMemory(1, None, init))
+    after.run(1, cut(5))
+    assert after.sink.parts[0].init is init
+
+
 def test_a_rung_that_is_not_encoded_has_the_bytes_of_the_next_lower() -> None:
     """R16, R25: with its initialization section, at the same point in all rungs."""
     show = Show()
