@@ -153,15 +153,17 @@ class LowLatencyTimeline:
         """When a part of slate must be published if nothing else is.
 
         `heard_at` is when the source was last heard, None while there is none. A viewer of parts
-        has about a second in hand, so one that is alive but late gets a segment's time at most.
+        has little more than half a second in hand: where there is no encoder, nobody is waited
+        for; one that is alive but late gets a segment's time at most.
         """
         section = self._section
         if section is not None and section.run is None:
             return section.began + (section.count + 1) * self._part_s
         if not self._published_any:
-            overdue = self._due_base + self._slate_after_s
+            patience_s = self._slate_after_s
         else:
-            overdue = self._due_base + self._part_s + self._silence_s
+            patience_s = self._part_s + (self._part_s if heard_at is None else self._silence_s)
+        overdue = self._due_base + patience_s
         if heard_at is None:
             return overdue
         return min(max(overdue, heard_at + self._silence_s), overdue + self._segment_s)
