@@ -45,10 +45,11 @@ test-players: $(VENV)/.dev ## every player there is, a minute each
 	$(PIP) streamlink
 	SURGECAST_ALL_PLAYERS=1 $(BIN)/python -m pytest tests/players $(ARGS)
 
-soak: $(VENV)/.dev ## the long tests
+soak: $(VENV)/.dev ## the long tests, then SECONDS=1800 of everything at once
 	@sh scripts/system-packages.sh ffmpeg=ffmpeg chromium=chromium node=nodejs npm=npm
 	npm ci --silent --no-audit --no-fund --prefix tests/players
 	$(BIN)/python -m pytest -m long $(ARGS)
+	$(BIN)/python -m tests.soak --seconds $(or $(SECONDS),1800)
 
 fuzz: $(VENV)/.dev ## hostile bytes for every reader; TARGET=name, SECONDS=N for each
 	@$(PIP) 'atheris>=2.3' || echo "no atheris for this machine: mutations go without coverage"
@@ -59,6 +60,7 @@ bench: $(VENV)/.dev ## ratios against nginx and plain FFmpeg
 	$(BIN)/python -m bench.delivery
 	$(BIN)/python -m bench.encoding
 	$(BIN)/python -m bench.low_latency
+	$(BIN)/python -m bench.memory
 
 lock: $(VENV)/.dev ## pin what pyproject.toml asks for
 	$(PIP) pip-tools

@@ -12,6 +12,7 @@ from origin.settings import OriginSettings
 from surgecast import log
 from surgecast.config import load
 from surgecast.errors import ConfigError
+from surgecast.memory import keep_large_blocks_apart
 from surgecast.supervise import run_until_stopped
 
 
@@ -26,6 +27,7 @@ def run(args: argparse.Namespace) -> int:
     log.configure(settings.log.level, settings.log.form)
     if args.check:
         return 0
+    keep_large_blocks_apart()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(args.config))
     return 0

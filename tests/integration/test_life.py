@@ -25,6 +25,7 @@ from tests.players.sighting import Sighting
 from tests.support.ports import free_port
 from tests.support.running import (
     LONG_WINDOW,
+    NO_OVERLOAD,
     SMALL_LADDER,
     WAIT_S,
     RunningOrigin,
@@ -38,7 +39,7 @@ from tests.support.verdict import broken
 
 TEST = (
     f"{{source: {{kind: test, width: 320, height: 180}}, ladder: {SMALL_LADDER}, "
-    f"window: {LONG_WINDOW}, segment_duration_s: 1}}"
+    f"window: {LONG_WINDOW}, overload: {NO_OVERLOAD}, segment_duration_s: 1}}"
 )
 
 

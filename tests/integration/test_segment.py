@@ -15,7 +15,7 @@ from surgecast.clock import RealClock
 from surgecast.hls.parse import parse_media, parse_multivariant
 from surgecast.hls.ts import nal_units, packets, read
 from surgecast.log import Log
-from tests.support.running import ROOT, SMALL_LADDER, WAIT_S
+from tests.support.running import NO_OVERLOAD, ROOT, SMALL_LADDER, WAIT_S
 
 INFO = SourceInfo("h264", 320, 180, None, None, False, None, "aac", 48_000)
 
@@ -49,7 +49,7 @@ async def test_a_source_is_packaged_into_a_folder(tmp_path: Path) -> None:
     out.mkdir()
     (out / "keep.txt").write_text("not ours", encoding="utf-8")
     config = (
-        f"output: {out}\nladder: {SMALL_LADDER}\n"
+        f"output: {out}\nladder: {SMALL_LADDER}\noverload: {NO_OVERLOAD}\n"
         "source: {kind: test, width: 320, height: 180}\nsegment_duration_s: 1\n"
     )
 

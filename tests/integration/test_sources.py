@@ -18,7 +18,14 @@ from segmenter import ffmpeg
 from tests.players.drivers.every import every_player
 from tests.players.sighting import Sighting
 from tests.support.ports import free_port
-from tests.support.running import LONG_WINDOW, RunningOrigin, publisher, running_origin, until
+from tests.support.running import (
+    LONG_WINDOW,
+    NO_OVERLOAD,
+    RunningOrigin,
+    publisher,
+    running_origin,
+    until,
+)
 from tests.support.verdict import seamless
 
 CLIPS = Path(__file__).parents[3] / "shared" / "data" / "video"
@@ -76,14 +83,20 @@ async def test_a_clip_as_file_rtmp_and_srt_source(tmp_path: Path, name: str) -> 
     rtmp, srt = free_port(), free_port()
     channels = f"""\
 channels:
-  file: {{ladder: {LADDER}, window: {LONG_WINDOW}, source: {{kind: file, path: "{source}"}}}}
+  file:
+    ladder: {LADDER}
+    overload: {NO_OVERLOAD}
+    window: {LONG_WINDOW}
+    source: {{kind: file, path: "{source}"}}
   rtmp:
     ladder: {LADDER}
+    overload: {NO_OVERLOAD}
     window: {LONG_WINDOW}
     slate: {{after_s: 30}}
     source: {{kind: rtmp, host: 127.0.0.1, port: {rtmp}, key: sesame}}
   srt:
     ladder: {LADDER}
+    overload: {NO_OVERLOAD}
     window: {LONG_WINDOW}
     slate: {{after_s: 30}}
     source: {{kind: srt, host: 127.0.0.1, port: {srt}, passphrase: open sesame now}}
@@ -109,11 +122,13 @@ async def test_udp_hls_and_http_sources_interlaced_and_at_odd_rates(tmp_path: Pa
 channels:
   udp:
     ladder: {LADDER}
+    overload: {NO_OVERLOAD}
     window: {LONG_WINDOW}
     slate: {{after_s: 30}}
     source: {{kind: udp, host: 127.0.0.1, port: {udp}}}
   http:
     ladder: {LADDER}
+    overload: {NO_OVERLOAD}
     window: {LONG_WINDOW}
     source: {{kind: http, url: "{base}/interlaced.ts"}}
 """
@@ -137,6 +152,7 @@ channels:
                 config = tmp_path / "origin.yaml"
                 text = config.read_text(encoding="utf-8") + (
                     f"  again: {{ladder: {LADDER}, slate: {{after_s: 30}}, "
+                    f"overload: {NO_OVERLOAD}, "
                     f'source: {{kind: hls, url: "{url}"}}}}\n'
                 )
                 config.write_text(text, encoding="utf-8")

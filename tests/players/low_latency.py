@@ -23,7 +23,7 @@ from tests.players.drivers import browsers
 from tests.players.drivers.surgecast_play import SurgecastPlay
 from tests.players.drivers.watch_page import WatchPage
 from tests.players.sighting import Player, Sighting
-from tests.support.running import running_origin, until
+from tests.support.running import NO_OVERLOAD, running_origin, until
 
 MEDIAN_S_MAX = 1.5
 SEGMENTS_MAX = 4.5
@@ -40,6 +40,7 @@ def channels(part_s: float = PART_S, segment_s: float = SEGMENT_S) -> str:
         "channels:\n  live:\n    source: {kind: test}\n"
         f"    segment_duration_s: {segment_s}\n"
         f"    low_latency: {{enabled: true, part_duration_s: {part_s}}}\n"
+        f"    overload: {NO_OVERLOAD}\n"
         f"    ladder: {{preset: ultrafast, frame_rate: {FRAME_RATE}, rungs: ["
         "{name: 360p, height: 360, video_bps: 800k}, {name: 180p, height: 180, video_bps: 250k}]}\n"
     )

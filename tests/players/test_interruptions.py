@@ -15,6 +15,7 @@ from tests.players.drivers.every import every_player
 from tests.players.sighting import Player, Sighting
 from tests.support.ports import free_port
 from tests.support.running import (
+    NO_OVERLOAD,
     SMALL_LADDER,
     publisher,
     rtmp_channel,
@@ -86,7 +87,7 @@ async def test_an_origin_is_killed_while_a_player_has_a_buffer(
         pytest.skip(reason)
     channels = (
         f"channels:\n  live: {{source: {{kind: test, width: 320, height: 180}}, "
-        f"ladder: {SMALL_LADDER}}}\n"
+        f"ladder: {SMALL_LADDER}, overload: {NO_OVERLOAD}}}\n"
     )
     origin_running = running_origin(tmp_path, channels, holds_socket=True)
     async with origin_running as origin, aiohttp.ClientSession() as http:

@@ -29,7 +29,10 @@ T = TypeVar("T")
 
 
 def channel(source: Mapping[str, Any] | None = None, **settings: Any) -> dict[str, Any]:
-    """One rung of 320x180 in segments of one second; the test picture unless `source` is given."""
+    """One rung of 320x180 in segments of one second; the test picture unless `source` is given.
+
+    A busy machine takes no rung from a test of something else.
+    """
     return {
         "source": source or {"kind": "test", "width": 320, "height": 180},
         "ladder": {
@@ -39,6 +42,7 @@ def channel(source: Mapping[str, Any] | None = None, **settings: Any) -> dict[st
         },
         "segment_duration_s": 1.0,
         "slate": {"after_s": 0.5},
+        "overload": {"enabled": False},
         **settings,
     }
 

@@ -25,6 +25,8 @@ SMALL_LADDER = (
     "{name: mid, height: 144, video_bps: 180k}, "
     "{name: low, height: 108, video_bps: 90k}]}"
 )
+NO_OVERLOAD = "{enabled: false}"
+"""A busy machine takes no rung from a test of something else."""
 LONG_WINDOW = "{window_segments: 60}"
 """What happened in a test is still listed when it is looked at, however long that took."""
 
@@ -44,6 +46,7 @@ def rtmp_channel(port: int, window: str = "{}") -> str:
     """A channel `live` that waits for a publisher of /live/sesame on `port`."""
     return (
         f"channels:\n  live:\n    ladder: {SMALL_LADDER}\n    window: {window}\n"
+        f"    overload: {NO_OVERLOAD}\n"
         f"    source: {{kind: rtmp, host: 127.0.0.1, port: {port}, key: sesame}}\n"
     )
 

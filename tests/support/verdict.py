@@ -4,10 +4,9 @@ from collections.abc import Iterable, Sequence
 
 from surgecast.hls.observation import Finding
 
-_OF_SPEED = {"R21", "R23"}
+_OF_SPEED = {"R21", "R23", "R39", "R44"}
 """Rules that a stream breaks, or a checker sees broken, where the processor is late: that segments
-come in time, and that an answer is asked for in time. `make soak` and `make test-players` hold
-them against us as well."""
+come in time, that a wait ends in time, and that what is about to go is asked for in time."""
 _LATE = "the slate is shown"
 _SEAM = "#EXT-X-DISCONTINUITY\n"
 
