@@ -3,14 +3,15 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from origin.channel import Channel, check_writable
-from origin.gauges import watch_encoders
+from origin.gauges import watch_encoders, watch_inputs
 from origin.page import page_routes
 from origin.reload import diff
 from origin.settings import OriginSettings
 from segmenter import ffmpeg
+from segmenter.failover import Mode
 from segmenter.ingest.feeds import Feeds
 from segmenter.machine import Machine
 from surgecast.clock import Clock, RealClock
@@ -52,6 +53,7 @@ class Origin:
         metrics = Metrics()
         self._watch(metrics)
         watch_encoders(metrics, self.channels)
+        watch_inputs(metrics, self.channels)
         watch_directory(metrics, self.directory)
         if self._self_checker is not None:
             self._self_checker.show(metrics)
@@ -138,6 +140,17 @@ class Origin:
     def source_info(self, channel: str) -> Mapping[str, Any]:
         found = self.channels.get(channel)
         return found.describe() if found else {}
+
+    def choose_input(self, channel: str, mode: str) -> Mapping[str, Any]:
+        """Keep a channel on one of its inputs, or let it decide. Raises RemoteError."""
+        inputs = self.channels[channel].inputs if channel in self.channels else None
+        if inputs is None:
+            raise RemoteError(f"channel {channel!r} has no backup, or does not run")
+        allowed: tuple[Mode, ...] = get_args(Mode)
+        for known in allowed:
+            if mode == known:
+                inputs.pin(known)
+        return {"input": mode, "on_air": inputs.on_air}
 
     def _start(self, name: str) -> None:
         assert self._feeds is not None, "channels start while the origin runs"

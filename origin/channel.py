@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,14 @@ from origin.settings import ChannelSettings
 from segmenter.bounds import FED_BYTES_MAX, encoder_bytes_max
 from segmenter.channel import ChannelSegmenter
 from segmenter.encode_watch import EncodeStatus
+from segmenter.ingest.feed import Feed
 from segmenter.ingest.feeds import Feeds
+from segmenter.inputs import Inputs
 from segmenter.ladder import Decided
 from segmenter.low_latency_timeline import LowLatencyMemory
 from segmenter.machine import Machine
 from segmenter.part_grid import part_grid
-from segmenter.settings import is_fed
+from segmenter.settings import Source, is_fed
 from segmenter.timeline import Memory
 from surgecast.clock import Clock
 from surgecast.delivery.channels import Directory, Stage
@@ -96,6 +98,8 @@ class Channel:
             found.append(f"shows its slate: {status.last_error or 'no source yet'}")
         elif status is not None and status.encode.shed:
             found.append(f"the machine is too small: without {', '.join(status.encode.shed)}")
+        if self.inputs is not None and self.inputs.warning is not None:
+            found.append(self.inputs.warning)
         if self._journal is not None and self._journal.error is not None:
             found.append(f"a restart would show less: {self._journal.error}")
         return found
@@ -131,7 +135,13 @@ class Channel:
             "encoder_runs": status.runs if status else 0,
             "input": status.source.to_dict() if status and status.source else None,
             "encoder": self.encode.to_dict(),
+            "failover": self.inputs.describe() if self.inputs else None,
         }
+
+    @property
+    def inputs(self) -> Inputs | None:
+        """Its two sources, where it has a backup and runs."""
+        return self._segmenter.inputs if self._segmenter else None
 
     @property
     def encode(self) -> EncodeStatus:
@@ -184,9 +194,23 @@ class Channel:
                 self._log.warning("the last numbers are not known: numbers skip ahead")
             await asyncio.to_thread(self._restore, self._journal)
         journal = self._journal
+        async with AsyncExitStack() as opened:
+            feed = await self._open_feed(self.settings.source, opened)
+            backup = self.settings.backup
+            backup_feed = await self._open_feed(backup.source, opened) if backup else None
+            await self._segment_from(journal, feed, backup_feed)
+
+    async def _open_feed(self, source: Source, opened: AsyncExitStack) -> Feed | None:
+        feed = await self._feeds.open(source)
+        if feed is not None:
+            opened.push_async_callback(feed.close)
+        return feed
+
+    async def _segment_from(
+        self, journal: ChannelJournal, feed: Feed | None, backup_feed: Feed | None
+    ) -> None:
         ledger = journal.ledger
         numbers, used = ledger.numbers(), ledger.numbers("ll")
-        feed = await self._feeds.open(self.settings.source)
         self._segmenter = ChannelSegmenter(
             self.name,
             self.settings,
@@ -197,18 +221,15 @@ class Channel:
             decided=Decided.from_dict(ledger.decided) if ledger.decided else None,
             clock=self._clock,
             feed=feed,
+            backup_feed=backup_feed,
             machine=self._machine,
         )
         self.error = None
         if not ledger.decided:
             self.restored.set()
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(journal.run())
-                tasks.create_task(self._segmenter.run())
-        finally:
-            if feed is not None:
-                await feed.close()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(journal.run())
+            tasks.create_task(self._segmenter.run())
 
     def _restore(self, journal: ChannelJournal) -> None:
         """Read what was on show, off the loop, where the ladder is known already."""
@@ -299,7 +320,8 @@ class Channel:
         """What the channel's media takes of memory at most, whatever happens."""
         low_latency_bytes = low_latency.bytes_bound if low_latency is not None else 0
         encoder_bytes = encoder_bytes_max(decided.ladder, in_parts=self._in_parts)
-        source_bytes = FED_BYTES_MAX if is_fed(self.settings.source) else 0
+        backups = [self.settings.backup.source] if self.settings.backup else []
+        source_bytes = FED_BYTES_MAX * sum(map(is_fed, (self.settings.source, *backups)))
         self._log.info(
             "memory",
             window_bytes=window.bytes_bound,

@@ -1,4 +1,4 @@
-"""Metrics of encoders: how they keep up, and which rungs they go without."""
+"""Metrics of what feeds a channel: its encoders, and which of its inputs is on air."""
 
 from collections.abc import Mapping
 
@@ -44,4 +44,41 @@ def watch_encoders(metrics: Metrics, channels: Mapping[str, Channel]) -> None:
         "Rungs that came back",
         channel,
         lambda: [Sample(c.encode.restores, (name,)) for name, c in channels.items()],
+    )
+
+
+def watch_inputs(metrics: Metrics, channels: Mapping[str, Channel]) -> None:
+    """Show the inputs of those `channels` that have a backup."""
+    metrics.gauge(
+        "surgecast_input_on_air",
+        "1 for the input that is on air, of a channel with a backup",
+        ("channel", "input"),
+        lambda: [
+            Sample(float(inputs.on_air == which), (name, which))
+            for name, c in channels.items()
+            if (inputs := c.inputs) is not None
+            for which in ("primary", "backup")
+        ],
+    )
+    metrics.gauge(
+        "surgecast_input_ready",
+        "1 for an input that is there, on air or not",
+        ("channel", "input"),
+        lambda: [
+            Sample(float(ready), (name, which))
+            for name, c in channels.items()
+            if (inputs := c.inputs) is not None
+            for which, ready in inputs.ready.items()
+        ],
+    )
+    metrics.counter(
+        "surgecast_input_switches",
+        "Switches from one input to the other, by what they were for",
+        ("channel", "reason"),
+        lambda: [
+            Sample(count, (name, reason))
+            for name, c in channels.items()
+            if (inputs := c.inputs) is not None
+            for reason, count in inputs.switches.items()
+        ],
     )

@@ -12,6 +12,7 @@ from segmenter.command import encoder_command, slate_command, source_input
 from segmenter.encode_watch import EncodeWatch
 from segmenter.encoder import CutSet, Encoder, PartOutput
 from segmenter.ingest.feed import Feed
+from segmenter.inputs import Inputs
 from segmenter.ladder import Decided, Ladder, decide
 from segmenter.low_latency_timeline import LowLatencyMemory
 from segmenter.machine import Machine
@@ -57,13 +58,14 @@ class ChannelSegmenter:
         decided: Decided | None = None,
         clock: Clock,
         feed: Feed | None = None,
+        backup_feed: Feed | None = None,
         machine: Machine | None = None,
     ) -> None:
         """`memory`, `low_latency_memory` and `decided` are those of the channel's earlier life,
         if it had one.
 
-        `feed` delivers the bytes of an rtmp, srt or udp source; FFmpeg opens others itself. All
-        channels of a process share one `machine`.
+        `feed` and `backup_feed` deliver the bytes of an rtmp, srt or udp source; FFmpeg opens
+        others itself. All channels of a process share one `machine`.
         """
         self.name = name
         self.status = Status()
@@ -76,11 +78,26 @@ class ChannelSegmenter:
         self._ladder: Ladder | None = None
         self._watch: EncodeWatch | None = None
         self._opener = SourceOpener(
-            settings.source, ffmpeg=ffmpeg, feed=feed, status=self.status, log=self._log
+            settings.source,
+            ffmpeg=ffmpeg,
+            feed=feed,
+            status=self.status,
+            clock=clock,
+            log=self._log,
         )
         self._publisher = Publisher(
             sink, memory, settings.slate, status=self.status, clock=clock, log=self._log
         )
+        self.inputs: Inputs | None = None
+        """Where the channel has a backup."""
+        if settings.backup is not None:
+            self.inputs = Inputs(
+                *(settings, settings.backup, self._publisher),
+                feeds=(feed, backup_feed),
+                ffmpeg=ffmpeg,
+                clock=clock,
+                log=self._log,
+            )
         self._parts: PartPublisher | None = None
         if settings.low_latency.enabled:
             self._parts = PartPublisher(
@@ -105,7 +122,10 @@ class ChannelSegmenter:
                 tasks.create_task(self._prepare_slate(self._decided.ladder))
             elif (ladder := self._ladder_from_settings()) is not None:
                 await self._decide(ladder)
-            tasks.create_task(keep_running("source", self._run_source, log=self._log))
+            if self.inputs is not None:
+                tasks.create_task(self.inputs.run(self._show_source))
+            else:
+                tasks.create_task(keep_running("source", self._run_source, log=self._log))
             tasks.create_task(self._publisher.show_slates())
             if self._parts is not None:
                 tasks.create_task(self._parts.show_slates())
@@ -167,21 +187,28 @@ class ChannelSegmenter:
         """One life of the source: from its opening to its end."""
         try:
             async with self._opener.open() as opened:
-                self.status.source = opened.info
-                if self._ladder is None:
-                    settings = self._settings
-                    ladder = decide(settings.ladder, opened.info, settings.segment_duration_s)
-                    await self._decide(ladder)
-                await self._encode_on(opened)
+                await self._show_source(opened)
         except SurgecastError as error:
             self.status.last_error = str(error)
             raise
 
-    async def _encode_on(self, opened: OpenSource) -> None:
+    async def _show_source(self, opened: OpenSource, relieved: bool = False) -> None:
+        """Encode an open source to its end. With `relieved`, the other one was on air until now."""
+        self.status.source, self.status.peer = opened.info, opened.peer
+        if self._ladder is None:
+            settings = self._settings
+            ladder = decide(settings.ladder, opened.info, settings.segment_duration_s)
+            await self._decide(ladder)
+        try:
+            await self._encode_on(opened, relieved)
+        except SurgecastError as error:
+            self.status.last_error = str(error)
+            raise
+
+    async def _encode_on(self, opened: OpenSource, relieved: bool) -> None:
         """Encode to the source's end. A publisher is kept when only the encoder fails."""
         backoff, intake, failures = Backoff(), opened.intake, 0
         start_s: float | None = 0.0
-        relieved = False
         while start_s is not None:
             try:
                 played_s = await self._encode(opened, start_s, relieved=relieved)
@@ -205,7 +232,7 @@ class ChannelSegmenter:
         assert watch is not None, "the ladder is decided before anything is encoded"
         self.status.runs += 1
         run, publisher, ladder = self.status.runs, self._publisher, watch.ladder
-        source, info = self._opener.source, opened.info
+        source, info = opened.source, opened.info
         media = source_input(source, form=opened.form, has_sound=info.has_sound, start_s=start_s)
         output = self._parts.output(run) if self._parts else None
         encoder = Encoder(
@@ -217,6 +244,8 @@ class ChannelSegmenter:
         )
         if relieved:
             encoder.heard_at += _RELIEF_S
+        if opened.encoder_started is not None:
+            opened.encoder_started(encoder)
         self._show(encoder)
         rungs = " ".join(rung.name for rung in ladder.rungs)
         self._log.info("encoder started", run=run, rungs=rungs, **info.to_dict())
@@ -224,7 +253,9 @@ class ChannelSegmenter:
         try:
             status = await encoder.run(
                 lambda pipes: encoder_command(
-                    self._ffmpeg, media, ladder, pipes, grid=output.grid if output else None
+                    *(self._ffmpeg, media, ladder, pipes),
+                    grid=output.grid if output else None,
+                    watched=encoder.on_note is not None,
                 ),
                 opened.intake.pump if opened.intake else None,
                 silent_max_s=source.timeout_s,

@@ -75,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
 
 async def _package(settings: SegmenterSettings, sink: FolderSink, memory: Memory) -> None:
     async with Feeds(ffmpeg.find(settings.ffmpeg)) as feeds, asyncio.TaskGroup() as tasks:
+        backup = settings.backup
         segmenter = ChannelSegmenter(
             settings.name,
             settings,
@@ -83,6 +84,7 @@ async def _package(settings: SegmenterSettings, sink: FolderSink, memory: Memory
             memory=memory,
             clock=RealClock(),
             feed=await feeds.open(settings.source),
+            backup_feed=await feeds.open(backup.source) if backup else None,
         )
         tasks.create_task(sink.run())
         tasks.create_task(segmenter.run())

@@ -82,6 +82,8 @@ class Encoder:
         self.done_s = 0.0
         """From the start of its first set to the end of its newest."""
         self.child: Child | None = None
+        self.on_note: Callable[[str], None] | None = None
+        """Takes what a watched command tells on standard output, line by line."""
         self.heard_at = clock.now()
         """When it last wrote something."""
 
@@ -121,6 +123,7 @@ class Encoder:
         """
         ours, theirs = self._open_pipes()
         feeding: asyncio.Future[None] | None = None
+        noting: asyncio.Future[None] | None = None
         try:
             stdin = asyncio.subprocess.PIPE if feed else asyncio.subprocess.DEVNULL
             try:
@@ -129,6 +132,7 @@ class Encoder:
                     name="encoder",
                     pass_fds=theirs,
                     stdin=stdin,
+                    stdout=asyncio.subprocess.PIPE if self.on_note else asyncio.subprocess.DEVNULL,
                     on_line=self._take_line,
                 )
             finally:
@@ -137,6 +141,7 @@ class Encoder:
             self._start_reading(ours)
             if feed is not None and self.child.process.stdin is not None:
                 feeding = feed(self.child.process.stdin)
+            noting = asyncio.ensure_future(self._read_notes(self.child))
             await self._until_ended(silent_max_s, feeding)
             if self.left:
                 for fd in list(self._readers):
@@ -156,8 +161,9 @@ class Encoder:
             for fd in ours:
                 with suppress(OSError):
                     os.close(fd)
-            if feeding is not None:
-                feeding.cancel()
+            for task in (feeding, noting):
+                if task is not None:
+                    task.cancel()
             status = await self.child.stop() if self.child else -1
         if self._failure is not None:
             raise self._failure
@@ -273,6 +279,11 @@ class Encoder:
         if self._lines_logged <= _LINES_LOGGED_MAX:
             say = self._log.warning if _LEVEL.search(line) else self._log.info
             say("ffmpeg says", line=line)
+
+    async def _read_notes(self, child: Child) -> None:
+        stdout, take = child.process.stdout, self.on_note
+        while stdout is not None and take is not None and (line := await stdout.readline()):
+            take(line.decode("utf-8", "replace").rstrip())
 
     def last_words(self) -> str:
         """Why it ended, as far as FFmpeg said."""

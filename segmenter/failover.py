@@ -58,6 +58,20 @@ class Switch:
         return self.reason == "lost"
 
 
+def is_good_moment(
+    now: float, published_at: float | None, segment_s: float, *, at_once: bool
+) -> bool:
+    """Whether a switch now gives viewers the next segment when they expect it (R21).
+
+    A source whose last seconds are kept has a segment ready `at_once`, after an encoder's start;
+    another one needs the time of a segment for it.
+    """
+    if published_at is None:
+        return True
+    passed = (now - published_at) / segment_s
+    return passed >= 0.4 if at_once else passed <= 0.3 or passed >= 1.2
+
+
 class Failover:
     """Decides for one channel. It starts on its primary."""
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Fault = Literal["frozen", "black", "silence"]
-FAULTS: tuple[Fault, ...] = ("frozen", "black", "silence")
+FAULTS: tuple[Fault, ...] = ("black", "frozen", "silence")
+"""What says most first: a black picture stands still too."""
 
 _LINE_CHARS_MAX = 400
 _FRAME = re.compile(r"frame:\d+ +pts:\S+ +pts_time:(\S+)$")

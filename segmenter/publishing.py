@@ -44,6 +44,8 @@ class Publisher:
         self._slate: Slate | None = None
         self._encoder: Encoder | None = None
         self._changed = asyncio.Event()
+        self.published_at: float | None = None
+        """When the newest segment was put on show."""
 
     @property
     def published_any(self) -> bool:
@@ -141,6 +143,7 @@ class Publisher:
         finally:
             self._changed.set()
         self._tell_sink_error(None)
+        self.published_at = self._clock.now()
         return True
 
     def _tell_sink_error(self, reason: str | None) -> None:

@@ -1,27 +1,33 @@
 """Opening a channel's source: who connects or what is read, and what it carries."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 
 from segmenter.command import probe_input
+from segmenter.encoder import Encoder
 from segmenter.ingest.feed import Feed
 from segmenter.ingest.intake import Intake
 from segmenter.probe import probe
 from segmenter.settings import FileSource, PullSource, Source, TestSource
 from segmenter.source_info import SourceInfo
 from segmenter.status import Status
+from surgecast.clock import Clock
 from surgecast.errors import RemoteError
 from surgecast.log import Log
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OpenSource:
     """A source that is there. `intake` is None where FFmpeg opens it itself."""
 
+    source: Source
     info: SourceInfo
     intake: Intake | None = None
+    peer: str | None = None
+    encoder_started: Callable[[Encoder], None] | None = None
+    """Whoever wants to know what encoders of this source see of its faults."""
 
     @property
     def form(self) -> str:
@@ -33,13 +39,21 @@ class SourceOpener:
     """Opens one source again and again: each time a connection, a file or a stream is there."""
 
     def __init__(
-        self, source: Source, *, ffmpeg: str, feed: Feed | None, status: Status, log: Log
+        self,
+        source: Source,
+        *,
+        ffmpeg: str,
+        feed: Feed | None,
+        status: Status,
+        clock: Clock,
+        log: Log,
     ) -> None:
         """`feed` delivers the bytes of an rtmp, srt or udp source; FFmpeg opens others itself."""
         self.source = source
+        self.status = status
+        self._clock = clock
         self._ffmpeg = ffmpeg
         self._feed = feed
-        self._status = status
         self._log = log
 
     @asynccontextmanager
@@ -49,22 +63,23 @@ class SourceOpener:
         Raises RemoteError where there is none, or none that can be used.
         """
         if self._feed is None:
-            yield OpenSource(await self._look())
+            yield OpenSource(self.source, await self.look())
             return
-        self._status.peer = None
+        self.status.peer = None
         self._log.info("waiting for the source", kind=self.source.kind)
         connection = await self._feed.next_connection()
-        self._status.peer = connection.peer
+        self.status.peer = connection.peer
         self._log.info("source connected", peer=connection.peer)
-        intake = Intake(connection)
+        intake = Intake(connection, self._clock)
         try:
             prefix = probe_input(self.source, form=connection.form)
-            yield OpenSource(await intake.identify(self._ffmpeg, prefix), intake)
+            info = await intake.identify(self._ffmpeg, prefix)
+            yield OpenSource(self.source, info, intake, connection.peer)
         finally:
             await intake.close()
             self._log.info("source gone", peer=connection.peer)
 
-    async def _look(self) -> SourceInfo:
+    async def look(self) -> SourceInfo:
         """What a source is that FFmpeg opens itself."""
         source = self.source
         if isinstance(source, TestSource):

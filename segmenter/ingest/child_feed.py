@@ -178,6 +178,9 @@ class ChildConnection:
         self._again, skip_s = self._history.rewind(played_s) or (b"", 0.0)
         return skip_s
 
+    def rejoin(self, back_s: float) -> None:
+        self._again = self._history.rejoin(back_s) or b""
+
     async def close(self) -> None:
         await self._child.stop(STOP_S)
 

@@ -39,6 +39,13 @@ class Connection(Protocol):
         """
         ...
 
+    def rejoin(self, back_s: float) -> None:
+        """Another consumer begins, with the key frame that was sent `back_s` ago or just before.
+
+        The next chunk is one that a new decoder can begin with. Where none is kept, as `restart`.
+        """
+        ...
+
     async def close(self) -> None:
         """Let go of the publisher; may be called twice."""
         ...

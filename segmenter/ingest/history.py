@@ -17,6 +17,10 @@ HISTORY_S = 6.0
 """An encoder that is further behind than this goes on at the oldest key frame kept."""
 
 
+_REJOIN_S = 2.0
+"""How much more than it needs a new consumer is given, so that it begins with a key frame."""
+
+
 @dataclass(slots=True)
 class _Gop:
     """From one key frame to the next."""
@@ -77,6 +81,22 @@ class History:
         self._began_s = first.at_s + skip_s
         return b"".join(piece for gop in again for piece in gop.pieces), skip_s
 
+    def rejoin(self, back_s: float) -> bytes | None:
+        """What to hand on to a consumer that begins afresh, `back_s` ago or a little earlier.
+
+        The newest whole run of pictures that is long enough; what is far longer is not worth the
+        delay. None where nothing is kept: then it begins with the next key frame.
+        """
+        if not self._gops:
+            self.restart()
+            return None
+        newest_s = self._gops[-1].at_s
+        old = [gop for gop in self._gops if back_s <= newest_s - gop.at_s <= back_s + _REJOIN_S]
+        first = list(self._gops).index(old[-1] if old else self._gops[-1])
+        again = list(self._gops)[first:]
+        self._began_s = again[0].at_s
+        return b"".join(piece for gop in again for piece in gop.pieces)
+
     def _advance(self, ticks: int) -> None:
         if self._last_ticks is not None:
             half = self._wrap // 2
@@ -132,6 +152,13 @@ class TsHistory:
         if found is None or not self._pat or not self._pmt:
             return None
         return self._pat + self._pmt + found[0] + self._rest, found[1]
+
+    def rejoin(self, back_s: float) -> bytes | None:
+        """As `History.rejoin`, with the tables first and the packet begun last."""
+        found = self._history.rejoin(back_s)
+        if found is None or not self._pat or not self._pmt:
+            return None
+        return self._pat + self._pmt + found + self._rest
 
     def _note_rows(self, data: bytes, key: int | None) -> None:
         if data:

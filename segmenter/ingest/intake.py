@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from segmenter.bounds import HELD_BYTES_MAX
 from segmenter.ingest.feed import Connection
 from segmenter.probe import probe
 from segmenter.source_info import SourceInfo
+from surgecast.clock import Clock
 from surgecast.errors import RemoteError
 
 _WRITE_BYTES = 1 << 16
@@ -19,8 +20,9 @@ _LOOKS_S = (0.4, 0.8, 1.6, 3.2, 6.4)
 class Intake:
     """Takes one connection: listens, identifies, then feeds an encoder to the connection's end."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, clock: Clock) -> None:
         self._connection = connection
+        self._clock = clock
         self._held: deque[bytes] = deque()
         self._held_bytes = 0
         self._ended = False
@@ -29,6 +31,11 @@ class Intake:
         self._room.set()
         self._waited_s = 0.0
         self._waits_since: float | None = None
+        self._standing_by = False
+        self._show_to: Callable[[bytes], None] | None = None
+        self._over = asyncio.Event()
+        self.heard_at = clock.now()
+        """When something last came."""
         self._task = asyncio.create_task(self._listen())
 
     @property
@@ -87,6 +94,31 @@ class Intake:
         self._forget()
         return skip_s
 
+    @property
+    def ended(self) -> bool:
+        """The publisher is gone; what it left may still be read."""
+        return self._ended
+
+    async def wait_ended(self) -> None:
+        await self._over.wait()
+
+    def stand_by(self) -> None:
+        """No encoder reads it now: what comes is noted by the connection and thrown away."""
+        self._standing_by = True
+        self._forget()
+
+    def show_to(self, watcher: Callable[[bytes], None] | None) -> None:
+        """While it stands by, hand what comes to `watcher`, from a key frame on."""
+        self._show_to = watcher
+        if watcher is not None:
+            self._connection.rejoin(0.0)
+
+    def take_over(self, back_s: float) -> None:
+        """Be ready for an encoder, with what came in the last `back_s` first."""
+        self._standing_by = False
+        self._connection.rejoin(back_s)
+        self._forget()
+
     def _forget(self) -> None:
         self._held.clear()
         self._held_bytes = 0
@@ -107,6 +139,11 @@ class Intake:
                 chunk = await anext(chunks, None)
                 if chunk is None:
                     return
+                self.heard_at = self._clock.now()
+                if self._standing_by:
+                    if self._show_to is not None:
+                        self._show_to(chunk)
+                    continue
                 self._held.append(chunk)
                 self._held_bytes += len(chunk)
                 if self._held_bytes >= HELD_BYTES_MAX:
@@ -114,6 +151,7 @@ class Intake:
                 self._news.set()
         finally:
             self._ended = True
+            self._over.set()
             self._news.set()
 
     async def _pump(self, stdin: asyncio.StreamWriter) -> None:

@@ -90,6 +90,15 @@ class RtmpIngest:
         self._arrived.set()
         return found[1]
 
+    def rejoin(self, back_s: float) -> None:
+        found = self._history.rejoin(back_s)
+        if found is None:
+            self.restart()
+            return
+        self._waiting_for_key = False
+        self._again = self._prelude.render() + found
+        self._arrived.set()
+
     async def close(self) -> None:
         self._items.clear()
         self._bytes = 0

@@ -34,6 +34,13 @@ class Operations(Protocol):
         """`state`, `encoder`, and what is known of a channel's source; anything JSON can say."""
         ...
 
+    def choose_input(self, channel: str, mode: str) -> Mapping[str, Any]:
+        """Keep a channel on its `primary` or `backup`, or let it decide (`auto`).
+
+        What is on air now. Raises RemoteError for a channel without a backup.
+        """
+        ...
+
     async def start(self, channel: str) -> None: ...
 
     async def stop(self, channel: str) -> None: ...
@@ -60,6 +67,7 @@ class ApiHandlers:
             web.get("/api/v1/channels", self._allowed(self.channels)),
             web.get(channel, self._allowed(self.channel)),
             web.put(f"{channel}/rung", self._allowed(self.put_rung_of_all)),
+            web.put(f"{channel}/input", self._allowed(self.put_input)),
             web.get(f"{channel}/sessions/{{session}}/rung", self._allowed(self.rung)),
             web.put(f"{channel}/sessions/{{session}}/rung", self._allowed(self.put_rung)),
             web.post(f"{channel}/start", self._allowed(self.start)),
@@ -139,6 +147,11 @@ class ApiHandlers:
         count = stage.sessions.set_all(rung)
         body = {"rung": rung, "from_msn": stage.window.next_msn, "sessions": count}
         return web.json_response(body)
+
+    async def put_input(self, request: web.Request) -> web.Response:
+        mode = await _one_field(request, "input", ["auto", "primary", "backup"])
+        name = request.match_info["channel"]
+        return web.json_response(dict(self._origin().choose_input(name, str(mode))))
 
     async def start(self, request: web.Request) -> web.Response:
         await self._origin().start(request.match_info["channel"])
@@ -223,18 +236,24 @@ async def _rung(request: web.Request, stage: Stage) -> str:
 
     Raises HTTPBadRequest that says what is allowed.
     """
-    allowed = list(stage.sessions.rungs)
+    rungs = stage.sessions.rungs
+    rung = await _one_field(request, "rung", [*rungs, None])
+    return stage.sessions.start_rung if rung is None else rung
+
+
+async def _one_field(request: web.Request, field: str, allowed: Sequence[str | None]) -> str | None:
+    """The value of the one field that the body must have; one of `allowed`."""
+    told = [value for value in allowed if value is not None]
     try:
         body = json.loads(await request.text())
     except ValueError as error:
-        raise _bad("body", "not JSON", {"rung": allowed}) from error
-    if not isinstance(body, dict) or set(body) != {"rung"}:
-        raise _bad("body", body, {"rung": allowed})
-    if body["rung"] is None:
-        return stage.sessions.start_rung
-    if body["rung"] not in allowed:
-        raise _bad("rung", body["rung"], allowed)
-    return str(body["rung"])
+        raise _bad("body", "not JSON", {field: told}) from error
+    if not isinstance(body, dict) or set(body) != {field}:
+        raise _bad("body", body, {field: told})
+    for value in allowed:
+        if body[field] == value:
+            return value
+    raise _bad(field, body[field], told)
 
 
 def _bad(field: str, value: object, allowed: object) -> web.HTTPBadRequest:

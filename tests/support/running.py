@@ -189,10 +189,11 @@ async def publisher(
     form: str = "flv",
     extra: Sequence[str] = (),
     source: Path | None = None,
+    graph: str | None = None,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A real FFmpeg that pushes a moving picture, or a looped file, to `url`."""
+    """A real FFmpeg that pushes a moving picture, a filter graph or a looped file to `url`."""
     picture: tuple[str, ...] = (
-        *("-f", "lavfi", "-i", f"testsrc2=size={size}:rate={rate}"),
+        *("-f", "lavfi", "-i", graph or f"testsrc2=size={size}:rate={rate}"),
         *("-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"),
     )
     if source is not None:

@@ -130,7 +130,7 @@ async def turns(count: int = 200) -> None:
 
 async def test_an_intake_holds_the_publisher_back_at_its_bound_and_again_after_a_restart() -> None:
     flood = Flood()
-    intake = Intake(flood)  # type: ignore[arg-type]
+    intake = Intake(flood, RealClock())  # type: ignore[arg-type]
     await turns()
     assert flood.sent_bytes == bounds.HELD_BYTES_MAX
     assert intake.restart() and flood.restarts == 1
@@ -145,7 +145,7 @@ READS_NOTHING = "import time; time.sleep(60)"
 async def test_an_encoder_that_does_not_read_holds_the_publisher_back() -> None:
     """The queue is at most its bound and what standard input takes; time without news is told."""
     flood = Flood()
-    intake = Intake(flood)  # type: ignore[arg-type]
+    intake = Intake(flood, RealClock())  # type: ignore[arg-type]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", READS_NOTHING, stdin=asyncio.subprocess.PIPE
     )

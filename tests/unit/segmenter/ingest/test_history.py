@@ -129,3 +129,33 @@ async def test_an_rtmp_publisher_is_rewound_to_its_key_frame_with_its_prelude() 
     for item in writer.media(VIDEO, 5000, bytes([0x27, 1, 0, 0, 0]) + b"later"):
         ingest.put(item)
     assert b"later" in await anext(ingest), "and the stream goes on"
+    connection.rejoin(1.0)
+    again = await anext(ingest)
+    assert again.startswith(b"FLV") and b"avcC" in again
+    assert [n for n in range(10) if f"pic{n}".encode() in again] == [4, 5, 6, 7, 8, 9]
+
+
+@pytest.mark.parametrize(
+    ("every_ms", "back_s", "first"),
+    [
+        (2000, 0.0, "K4"),
+        (2000, 2.0, "K3"),
+        (1000, 2.0, "K2"),
+        (500, 2.0, "K0"),
+        (5000, 2.0, "K4"),  # the one before is too long ago
+    ],
+)
+def test_a_consumer_that_joins_gets_a_little_more_than_it_needs(
+    every_ms: int, back_s: float, first: str
+) -> None:
+    history = ms()
+    film(history, 5, every_ms=every_ms)
+    found = history.rejoin(back_s)
+    assert found is not None and found.decode().split()[0] == first
+    assert found.endswith(b"f4 ")
+    assert history.rewind(0.0) == (found, 0.0), "its successor counts from where it began"
+
+
+def test_a_consumer_cannot_join_what_was_not_kept() -> None:
+    assert ms().rejoin(2.0) is None
+    assert TsHistory().rejoin(2.0) is None

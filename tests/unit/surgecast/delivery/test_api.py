@@ -8,7 +8,7 @@ from surgecast.delivery.api import ApiHandlers
 from surgecast.delivery.channels import Directory
 from surgecast.delivery.gauges import watch_directory, watch_server
 from surgecast.delivery.settings import ApiSettings
-from surgecast.errors import ConfigError
+from surgecast.errors import ConfigError, RemoteError
 from tests.support.shows import RUNGS, Show, show
 
 CHANNEL = "/api/v1/channels/demo"
@@ -25,6 +25,12 @@ class Origin:
 
     def source_info(self, channel: str) -> Mapping[str, Any]:
         return {"state": "slate", "kind": "test"}
+
+    def choose_input(self, channel: str, mode: str) -> Mapping[str, Any]:
+        if channel != "demo":
+            raise RemoteError(f"channel {channel!r} has no backup")
+        self.asked.append(f"input {mode}")
+        return {"input": mode, "on_air": "primary"}
 
     async def start(self, channel: str) -> None:
         raise ConfigError(f"{channel}: no such channel in the configuration")
@@ -158,3 +164,15 @@ async def test_metrics_tell_what_happened() -> None:
         "surgecast_connections_refused_total 0.0",
     ):
         assert line in text.splitlines()
+
+
+async def test_an_operator_chooses_the_input() -> None:
+    late = Late()
+    async with show(routes=late.handlers.routes()) as shown:
+        url = "/api/v1/channels/{}/input"
+        status, body = await ask(shown, "PUT", url.format("demo"), {"input": "backup"})
+        assert (status, body) == (200, {"input": "backup", "on_air": "primary"})
+        assert (await ask(shown, "PUT", url.format("other"), {"input": "auto"}))[0] == 400
+        status, body = await ask(shown, "PUT", url.format("demo"), {"input": None})
+        assert (status, body["allowed"]) == (400, ["auto", "primary", "backup"])
+        assert late.origin.asked == ["input backup"]
