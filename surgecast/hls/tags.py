@@ -35,13 +35,6 @@ class Tag:
         """The attribute list of RFC 8216 section 4.2, quotes removed."""
         return {name: text.strip('"') for name, text in _ATTRIBUTE.findall(self.value)}
 
-    def number(self, name: str) -> float | None:
-        """A decimal attribute; None where it is missing or not a number."""
-        try:
-            return float(self.attributes[name])
-        except (KeyError, ValueError):
-            return None
-
 
 @dataclass(frozen=True, slots=True)
 class Lines:
