@@ -7,7 +7,7 @@ in `player.oddities`.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urljoin
 
@@ -204,7 +204,3 @@ async def ended(task: asyncio.Task[None] | None) -> None:
     if task is not None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-def start(work: Coroutine[object, object, None]) -> asyncio.Task[None]:
-    return asyncio.create_task(work)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import urljoin
 
 from player.directives import ask_after_end, ask_delta, ask_directives, with_directives
-from player.follow import EARLY_S, HISTORY, Follower, Tools, ended, start
+from player.follow import EARLY_S, HISTORY, Follower, Tools, ended
 from player.probe import GZIP
 from surgecast.errors import RemoteError
 from surgecast.hls.observation import (
@@ -211,7 +211,8 @@ class PartFollower:
             return
         url = urljoin(self._follower.url, gone[-1].part.uri)
         life_s = 3.0 * view.playlist.target_duration_s
-        self._removal = start(self._ask_removed(url, before.now, before.now + life_s - EARLY_S))
+        ask_at = before.now + life_s - EARLY_S
+        self._removal = asyncio.create_task(self._ask_removed(url, before.now, ask_at))
 
     async def _ask_removed(self, url: str, left_at: float, ask_at: float) -> None:
         await self._tools.sleep(max(0.0, ask_at - self._tools.clock.now()))

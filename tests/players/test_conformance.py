@@ -1,6 +1,7 @@
 """Two minutes of a channel whose source is lost and whose sessions are switched: no rule broken.
 
-Judged twice: by our own checker, and by npm's hls-parser in strict mode on the same playlists.
+Judged three times: by our own checker, low latency included; by the origin, which checks itself;
+and by npm's hls-parser in strict mode on the same playlists.
 """
 
 import asyncio
@@ -48,7 +49,7 @@ async def collect(http: aiohttp.ClientSession, origin: RunningOrigin, texts: lis
     session = next(line for line in texts[0].splitlines() if line.startswith("s/"))
     for msn in itertools.count(4):
         await until(http, f"{base}/high/media.m3u8", f"-{msn}.ts", 60)
-        for path in ("index.m3u8", "high/media.m3u8", session):
+        for path in ("index.m3u8", "high/media.m3u8", session, "ll.m3u8"):
             async with http.get(f"{base}/{path}") as answer:
                 texts.append(await answer.text())
 
@@ -72,7 +73,7 @@ async def test_no_rule_is_broken_while_everything_happens(tmp_path: Path) -> Non
         pytest.skip(reason)
     port = free_port()
     url = f"rtmp://127.0.0.1:{port}/live/sesame"
-    channels = rtmp_channel(port)
+    channels = f"self_check: on\n{rtmp_channel(port)}    low_latency: {{enabled: true}}\n"
     texts: list[str] = []
     async with running_origin(tmp_path, channels) as origin, aiohttp.ClientSession() as http:
         await origin.logged("waiting for the source")
@@ -90,7 +91,11 @@ async def test_no_rule_is_broken_while_everything_happens(tmp_path: Path) -> Non
                 async with publisher(url, size="640x272", rate=30):
                     await origin.logged("the source is shown", after=mark)
                     report = await checking
+                    async with http.get(f"{origin.base}/readyz") as answer:
+                        warnings = (await answer.json())["warnings"]
     assert [f"{f.rule} {f.where} {f.what}" for f in report.findings] == []
+    assert [warning for warning in warnings if "breaks R" in warning] == []
+    assert report.looks["blocking reloads"] > SECONDS, "low latency was followed"
     assert report.looks["session playlists"] > SECONDS / 2
     assert len(texts) > SECONDS
     assert hls_parser.validate(texts) == []

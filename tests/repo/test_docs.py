@@ -17,6 +17,7 @@ from surgecast.delivery.api import ApiHandlers
 from surgecast.delivery.app import build_app
 from surgecast.delivery.channels import Directory
 from surgecast.delivery.settings import ApiSettings
+from surgecast.hls import rulebook
 from surgecast.metrics import Metrics
 from tests.repo import tree
 
@@ -127,6 +128,11 @@ def _metrics_in_code() -> set[str]:
             if kind in ("counter", "gauge") and str(name).startswith("surgecast_"):
                 found.add(f"{name}_total" if kind == "counter" else name)
     return found
+
+
+def test_the_table_of_rules_is_what_the_book_says():
+    """Made anew by: python -c "from surgecast.hls.rulebook import table; print(table())"."""
+    assert rulebook.table() in tree.text(DOCS / "check.md")
 
 
 def test_routes_in_code_and_docs_are_the_same():

@@ -85,7 +85,8 @@ def _hint_missing(asked: Asked, answer: Reply | Later, now: float) -> Reply | La
 
 
 def _trickled(asked: Asked, answer: Reply | Later, now: float) -> Reply | Later:
-    if isinstance(answer, Reply) and asked.path.endswith(".m4s") and answer.status == 200:
+    part = re.search(r"-\d+\.\d\.m4s", asked.path)
+    if isinstance(answer, Reply) and part and answer.status == 200:
         return replace(answer, trickle_s=0.75 * PART_S)
     return answer
 
