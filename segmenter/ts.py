@@ -167,7 +167,7 @@ def _least_first_payload(rows: Rows) -> NDArray[np.int64]:
     least = np.ones(len(rows), dtype=np.int64)
     starts = np.flatnonzero((rows[:, 1] & 0x40) != 0)
     length_at = np.minimum(_payload_offsets(rows)[starts] + 8, PACKET_BYTES - 1)
-    least[starts] = _PES_HEADER_BYTES + rows[starts, length_at]
+    least[starts] = _PES_HEADER_BYTES + rows[starts, length_at].astype(np.int64)
     return least
 
 

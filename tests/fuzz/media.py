@@ -1,5 +1,6 @@
 """Targets that read media: what FFmpeg's pipes hold, and what a checker downloads."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 from segmenter.cmaf_writer import chunk
@@ -80,7 +81,9 @@ def _parts(pieces: list[bytes]) -> str:
     except LocalError as error:
         return refused(error)
     for part in parts:
-        runs = [(1, part.video)] + ([(2, part.sound)] if part.sound else [])
+        # They are written at their place on a channel's timeline, which is never below zero.
+        video = replace(part.video, start=0)
+        runs = [(1, video)] + ([(2, replace(part.sound, start=0))] if part.sound else [])
         written += len(chunk(part.index, runs))
     return f"{len(parts)} parts" if len(parts) < 10 else "parts"
 

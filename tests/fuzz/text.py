@@ -1,12 +1,14 @@
 """Targets that read text: playlists, configuration, and what an origin left on disk."""
 
 import atexit
+import math
 import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
 
 from origin.settings import OriginSettings
+from segmenter.faults import FaultWatch
 from surgecast import config
 from surgecast.delivery.ranges import UNSATISFIABLE, parse_range
 from surgecast.delivery.session_log import FileSessionLog
@@ -146,6 +148,29 @@ def byte_range(data: bytes) -> str:
     return "range"
 
 
+def fault_lines(data: bytes) -> str:
+    """Lines of FFmpeg's filters: what is no such line is passed over, times stay finite."""
+    watch, changes = FaultWatch(), set[str]()
+    for line in data.decode("latin-1").splitlines():
+        if (change := watch.feed(line)) is not None:
+            assert math.isfinite(change.at_s)
+            changes.add(f"{change.fault} {change.began}")
+    assert all(0 <= lasting < math.inf for lasting in watch.lasting_s().values())
+    return " ".join(sorted(changes))
+
+
+_FAULTS = b"""frame:0 pts:0 pts_time:0
+surgecast=picture
+frame:12 pts:60 pts_time:2.4
+lavfi.freezedetect.freeze_start=0.4
+surgecast=picture
+frame:3 pts:144000 pts_time:3
+lavfi.silence_start=1.02
+surgecast=sound
+frame:20 pts:100 pts_time:4
+lavfi.freezedetect.freeze_end=3.9
+lavfi.black_start=4
+"""
 _SET = (
     b'{"version": 1, "msn": 7, "epoch": "e0", "start_utc": 7.0, "duration_s": 2.0,'
     b' "discontinuity": false, "slate": false, "discontinuity_number": 2, "payloads": [{"rung":'
@@ -172,6 +197,7 @@ def _configurations() -> list[bytes]:
 TARGETS = (
     Target("m3u8", lambda: [_MEDIA, _SKIPPED, _INDEX], m3u8),
     Target("config", _configurations, settings),
+    Target("fault_lines", lambda: [_FAULTS], fault_lines),
     Target("session_log", lambda: [_SESSIONS], session_log),
     Target("ledger", lambda: [_LEDGER, _OLD_LEDGER], ledger),
     Target("mirror", lambda: [_SET], mirrored),

@@ -142,3 +142,11 @@ def test_a_header_beyond_its_packet_is_refused(length: int) -> None:
         ts.set_pts(bytes(packets), 7)
     with pytest.raises(LocalError, match="PES packet"):
         TsCutter().feed(bytes(packets) * 2)
+
+
+def test_a_header_that_says_it_fills_its_packet_is_not_split() -> None:
+    """255 bytes of header: more than a byte can count with what stands before them."""
+    packets = bytearray(ts_maker.pes(0x100, 3600, b"x" * 170))
+    packets[12] = 255
+    with pytest.raises(LocalError, match="too few packets"):
+        ts.seal(bytes(packets) * 8, 0, 0)
