@@ -55,12 +55,13 @@ fuzz: $(VENV)/.dev ## hostile bytes for every reader; TARGET=name, SECONDS=N for
 	@$(PIP) 'atheris>=2.3' || echo "no atheris for this machine: mutations go without coverage"
 	$(BIN)/python -m tests.fuzz $(or $(TARGET),all) --seconds $(or $(SECONDS),60)
 
-bench: $(VENV)/.dev ## ratios against nginx and plain FFmpeg
+bench: $(VENV)/.dev ## ratios against nginx and plain FFmpeg; what a crowd of waiters costs
 	@sh scripts/system-packages.sh nginx=nginx-light wrk=wrk ffmpeg=ffmpeg
 	$(BIN)/python -m bench.delivery
 	$(BIN)/python -m bench.encoding
 	$(BIN)/python -m bench.low_latency
 	$(BIN)/python -m bench.memory
+	$(BIN)/python -m bench.waiters
 
 lock: $(VENV)/.dev ## pin what pyproject.toml asks for
 	$(PIP) pip-tools
