@@ -13,7 +13,7 @@ Lines are rendered when a part comes, playlists when they are asked for, and eac
 
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -24,6 +24,7 @@ from surgecast.hls.model import (
     PreloadHint,
     RenditionReport,
     ServerControl,
+    Variant,
 )
 from surgecast.hls.render import (
     render_edge,
@@ -186,6 +187,15 @@ class LowLatencyWindow:
         return 0.0 if stored is None else max(0.0, stored.kept_until_s - self._end_s)
 
     @property
+    def one_init(self) -> bool:
+        """Whether one initialization section does for every rung, in all that is listed."""
+        return bool(self._listed) and all(
+            payload == next(iter(parent.init.payloads.values()))
+            for parent in self._listed
+            for payload in parent.init.payloads.values()
+        )
+
+    @property
     def hints(self) -> dict[str, str]:
         """Rung -> name of the part that comes next; none once the show has ended (rule R43)."""
         if not self._listed or self.ended:
@@ -239,11 +249,13 @@ class LowLatencyWindow:
             self._playlists[rung, skipped > 0] = text
         return text
 
+    def variant(self, rendition: Rendition, uri: str) -> Variant:
+        """One variant with rates no lower than measured (rule R26)."""
+        return self._meters[rendition.name].variant(rendition, uri)
+
     def multivariant(self) -> PlaylistText:
         """The multivariant playlist `ll.m3u8` of all rungs."""
-        variants = tuple(
-            self._meters[r.name].variant(r, f"ll/{r.name}/media.m3u8") for r in self.renditions
-        )
+        variants = tuple(self.variant(r, f"ll/{r.name}/media.m3u8") for r in self.renditions)
         return PlaylistText(render_multivariant(MultivariantPlaylist(variants)))
 
     # What happens to it.
@@ -418,6 +430,45 @@ class LowLatencyWindow:
         return sum(parent.whole and parent.end_s <= boundary_s for parent in self._listed)
 
     def _render(self, rung: str, skipped: int) -> str:
+        settled = self._settled.get((rung, skipped))
+        if settled is None:
+            listed = (self._text(parent, rung) for parent in self._whole_from(skipped))
+            settled = self._settled[rung, skipped] = "".join(listed)
+        newest = self._text(self._open, rung) if self._open is not None else ""
+        hint = base_name(self._listed[-1].next_part_name(rung))
+        return "".join((self._header(skipped), settled, newest, self._end(hint, rung)))
+
+    def session_playlist(
+        self, rung_of: Callable[[int], str], base: str, *, delta: bool = False
+    ) -> PlaylistText:
+        """A media playlist whose rung is `rung_of(msn)`; only where all rungs have one init.
+
+        `base` is the path from it to `ll/`. To be asked for when the window is ready.
+        """
+        skipped = self._skippable() if delta else 0
+        parents = [*self._whole_from(skipped), *([self._open] if self._open else [])]
+        lines = [self._text(parent, rung_of(parent.msn), base) for parent in parents]
+        hint = ""
+        if self.next_part is not None:
+            name = self._listed[-1].next_part_name(rung_of(self.next_part[0]))
+            hint = base + name.removeprefix("ll/")
+        return PlaylistText("".join((self._header(skipped), *lines, self._end(hint))))
+
+    def _whole_from(self, skipped: int) -> Iterator[Parent]:
+        """The whole segments, which stay as they are for several parts."""
+        return (p for place, p in enumerate(self._listed) if p.whole and place >= skipped)
+
+    def _text(self, parent: Parent, rung: str, base: str | None = None) -> str:
+        leads = parent is self._listed[0]
+        with_parts = parent.msn >= self._shape[2]
+        if base is None:
+            return parent.text(rung, leads=leads, with_parts=with_parts)
+        init = base + parent.init.object_name(self.rungs[0]).removeprefix("ll/")
+        return parent.text(
+            rung, leads=leads, with_parts=with_parts, base=f"{base}{rung}/", map_uri=init
+        )
+
+    def _header(self, skipped: int) -> str:
         header = render_media_header(
             target_duration_s=self.target_duration_s,
             media_sequence=self.first_msn,
@@ -426,34 +477,18 @@ class LowLatencyWindow:
             server_control=self.control,
             part_target_s=self.part_target_s,
         )
-        settled = self._settled.get((rung, skipped))
-        if settled is None:
-            settled = self._settled[rung, skipped] = self._render_settled(rung, skipped)
-        leads = len(self._listed) == 1
-        newest = self._open.text(rung, leads=leads, with_parts=True) if self._open else ""
-        return "".join((header, settled, newest, self._render_end(rung)))
+        return header + render_skip(skipped) if skipped else header
 
-    def _render_settled(self, rung: str, skipped: int) -> str:
-        """The whole segments, which stay as they are for several parts."""
-        _, _, parts_from_msn = self._shape
-        lines = [render_skip(skipped)] if skipped else []
-        for place, parent in enumerate(self._listed):
-            if parent.whole and place >= skipped:
-                with_parts = parent.msn >= parts_from_msn
-                lines.append(parent.text(rung, leads=place == 0, with_parts=with_parts))
-        return "".join(lines)
-
-    def _render_end(self, rung: str) -> str:
+    def _end(self, hint: str, rung: str | None = None) -> str:
         if self.ended:
             return "#EXT-X-ENDLIST\n"
         assert self.edge is not None, "only rendered when ready"
-        hint = PreloadHint(base_name(self._listed[-1].next_part_name(rung)))
         reports = (
             RenditionReport(f"../{other}/media.m3u8", *self.edge)
             for other in self.rungs
-            if other != rung
+            if rung is not None and other != rung
         )
-        return render_edge((hint,), reports)
+        return render_edge((PreloadHint(hint),), reports)
 
 
 def _own_bytes(payload: Payload) -> int:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from surgecast.errors import LocalError
 from surgecast.hls.model import MediaSegment, OpenSegment, Part
 from surgecast.hls.render import render_open_segment, render_part, render_segment
-from surgecast.media.part import PartSet
+from surgecast.media.part import PartSet, part_name
 
 Payload = bytes | memoryview
 
@@ -30,11 +30,13 @@ class Parent:
         self.start_s = start_s
         self.new_init = new_init
         self.duration_s = 0.0
-        self.part_count = 0
         self.whole = False
+        self._rungs = rungs
         self._parts: list[PartSet] = []
-        self._part_lines: dict[str, list[str]] = {rung: [] for rung in rungs}
-        self._end_lines = dict.fromkeys(rungs, "")
+        self._facts: list[tuple[float, bool]] = []
+        """Of each part, how long it lasts and whether it starts with a key frame."""
+        self._lines: dict[tuple[str, str], list[str]] = {}
+        """Of the parts, by rung and base, as far as they were asked for."""
 
     @property
     def end_s(self) -> float:
@@ -49,24 +51,22 @@ class Parent:
 
     def add(self, parts: PartSet) -> None:
         self._parts.append(parts)
-        self.part_count += 1
+        self._facts.append((parts.duration_s, parts.independent))
         self.duration_s += parts.duration_s
-        for rung, lines in self._part_lines.items():
-            uri = base_name(parts.object_name(rung))
-            independent = parts.independent
-            lines.append(render_part(Part(uri, parts.duration_s, independent=independent)))
+
+    @property
+    def part_count(self) -> int:
+        return len(self._facts)
 
     def close(self) -> dict[str, tuple[bytes, list[tuple[str, Payload]]]]:
         """It is whole. By rung: its bytes, and its parts' names and places in them."""
         self.whole = True
-        joined = {rung: self._join(rung) for rung in self._part_lines}
+        joined = {rung: self._join(rung) for rung in self._rungs}
         # The sets themselves would keep the same bytes a second time.
         self._parts = []
         return joined
 
     def _join(self, rung: str) -> tuple[bytes, list[tuple[str, Payload]]]:
-        segment = MediaSegment(base_name(self.first.parent_name(rung)), self.duration_s)
-        self._end_lines[rung] = render_segment(segment)
         body = b"".join(parts.payloads[rung] for parts in self._parts)
         views: list[tuple[str, Payload]] = []
         begin = 0
@@ -78,32 +78,51 @@ class Parent:
 
     def part_names(self) -> Iterator[str]:
         """Of every part, in every rung."""
-        for rung in self._part_lines:
-            stem = self.first.parent_name(rung).removesuffix(".m4s")
+        for rung in self._rungs:
             for index in range(self.part_count):
-                yield f"{stem}.{index}.m4s"
+                yield self._part_name(rung, index)
 
     def segment_names(self) -> Iterator[str]:
-        yield from map(self.first.parent_name, self._part_lines)
+        yield from map(self.first.parent_name, self._rungs)
 
     def next_part_name(self, rung: str) -> str:
         """Of the part that comes next while the encoder lives."""
-        stem = self.first.parent_name(rung).removesuffix(".m4s")
-        if not self.whole:
-            return f"{stem}.{self.part_count}.m4s"
-        return f"ll/{rung}/{self.first.epoch}-{self.msn + 1}.0.m4s"
+        if self.whole:
+            return part_name(rung, self.first.epoch, self.msn + 1, 0)
+        return self._part_name(rung, self.part_count)
 
-    def text(self, rung: str, *, leads: bool, with_parts: bool) -> str:
-        """Its lines. The parent that leads a playlist names its initialization section."""
-        named = leads or self.new_init
+    def _part_name(self, rung: str, index: int) -> str:
+        return part_name(rung, self.first.epoch, self.msn, index)
+
+    def text(
+        self, rung: str, *, leads: bool, with_parts: bool, base: str = "", map_uri: str = ""
+    ) -> str:
+        """Its lines in a playlist from which `base` leads to the rung's objects.
+
+        The parent that leads a playlist names its initialization section: `map_uri`, or the
+        rung's own.
+        """
+        init = map_uri or base + base_name(self.init.object_name(rung))
         head = OpenSegment(
             parts=(),
             program_date_time=self.first.program_date_time,
             discontinuity=self.first.discontinuity,
-            map_uri=base_name(self.init.object_name(rung)) if named else None,
+            map_uri=init if leads or self.new_init else None,
         )
-        lines = self._part_lines[rung] if with_parts else ()
-        return "".join((render_open_segment(head), *lines, self._end_lines[rung]))
+        lines = self._part_lines(rung, base) if with_parts else []
+        end = ""
+        if self.whole:
+            uri = base + base_name(self.first.parent_name(rung))
+            end = render_segment(MediaSegment(uri, self.duration_s))
+        return "".join((render_open_segment(head), *lines, end))
+
+    def _part_lines(self, rung: str, base: str) -> list[str]:
+        lines = self._lines.setdefault((rung, base), [])
+        for index in range(len(lines), self.part_count):
+            duration_s, independent = self._facts[index]
+            uri = base + base_name(self._part_name(rung, index))
+            lines.append(render_part(Part(uri, duration_s, independent=independent)))
+        return lines
 
 
 def base_name(path: str) -> str:

@@ -60,8 +60,13 @@ class PartSet:
 
     def object_name(self, rung: str) -> str:
         """Path of the part below `/live/{channel}/`, as playlists name it."""
-        return f"ll/{rung}/{self.epoch}-{self.msn}.{self.index}.m4s"
+        return part_name(rung, self.epoch, self.msn, self.index)
 
     def parent_name(self, rung: str) -> str:
         """Path of the whole segment below `/live/{channel}/`."""
         return f"ll/{rung}/{self.epoch}-{self.msn}.m4s"
+
+
+def part_name(rung: str, epoch: str, msn: int, index: int) -> str:
+    """As `PartSet.object_name`, also of a part that is yet to come."""
+    return f"ll/{rung}/{epoch}-{msn}.{index}.m4s"
