@@ -33,6 +33,8 @@ from surgecast.media.segment import SegmentSet
 from surgecast.media.window import Window
 from surgecast.supervise import Backoff
 
+_PART_SESSIONS = "ll-sessions.jsonl"
+
 
 class Channel:
     """A running channel; the sink of its segmenter."""
@@ -284,12 +286,19 @@ class Channel:
         low_latency = self._low_latency_window(decided) if self._in_parts else None
         self._tell_bounds(decided, window, low_latency)
         log = FileSessionLog(self._folder)
+        part_log = FileSessionLog(self._folder, _PART_SESSIONS) if self._in_parts else None
         self._stage = self._directory.add(
             self.name,
             window,
             sessions=self.settings.sessions,
             adaptation=self.settings.adaptation,
-            memory=StageMemory(journal, log, log.load()),
+            memory=StageMemory(
+                journal,
+                log,
+                log.load(),
+                part_session_log=part_log,
+                part_sessions=part_log.load() if part_log is not None else (),
+            ),
             low_latency=low_latency,
         )
         if self._self_checker is not None:

@@ -126,7 +126,7 @@ class ApiHandlers:
 
     async def rung(self, request: web.Request) -> web.Response:
         stage = self._stage(request)
-        found = stage.sessions.get(request.match_info["session"])
+        found = stage.session(request.match_info["session"])
         if found is None:
             raise _not_found("session", request.match_info["session"], "a session in play")
         body = {"rung": found.rung, "requested": found.requested, "cap": stage.sessions.rung_cap}
@@ -136,15 +136,15 @@ class ApiHandlers:
         stage, session = self._stage(request), request.match_info["session"]
         rung = await _rung(request, stage)
         try:
-            stage.sessions.set_rung(session, rung)
+            from_msn = stage.set_rung(session, rung)
         except KeyError as error:
             raise _not_found("session", session, "a session in play") from error
-        return web.json_response({"rung": rung, "from_msn": stage.window.next_msn})
+        return web.json_response({"rung": rung, "from_msn": from_msn})
 
     async def put_rung_of_all(self, request: web.Request) -> web.Response:
         stage = self._stage(request)
         rung = await _rung(request, stage)
-        count = stage.sessions.set_all(rung)
+        count = stage.set_rung_of_all(rung)
         body = {"rung": rung, "from_msn": stage.window.next_msn, "sessions": count}
         return web.json_response(body)
 
@@ -196,7 +196,7 @@ def _describe_stage(stage: Stage) -> dict[str, Any]:
         "segment_duration_s": float(window.segment_duration_s),
         "first_msn": window.first_msn,
         "next_msn": window.next_msn,
-        "viewers": stage.sessions.viewers,
+        "viewers": stage.viewers,
         "rung_cap": stage.sessions.rung_cap,
         "bytes_held": window.bytes_held,
         "bytes_bound": window.bytes_bound,

@@ -13,8 +13,6 @@ from http import HTTPStatus
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
 SEGMENT_TYPE = "video/mp2t"
 MP4_TYPE = "video/mp4"
-PRIVATE = "private, no-store"
-
 CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": (
@@ -165,6 +163,12 @@ class Refusal:
 
 Reply = Asset | Refusal
 """What can be answered at once."""
+
+
+def private() -> str:
+    """Cache-Control of what belongs to a single viewer."""
+    return "private, no-store"
+
 
 SERVER = "surgecast"
 _UNAVAILABLE = 503

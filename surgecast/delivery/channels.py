@@ -7,25 +7,26 @@ not exist: no URL is ever decoded, joined or looked up on a disk.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Protocol
 
 from surgecast.clock import Clock
 from surgecast.delivery.adaptation import CapState, Load, decide
+from surgecast.delivery.adaptive import Adaptive, SessionLog
 from surgecast.delivery.assets import (
     PLAYLIST_TYPE,
-    PRIVATE,
     SEGMENT_TYPE,
     Asset,
     Refusal,
     Reply,
     Tallies,
+    private,
 )
 from surgecast.delivery.egress import EgressMeter
 from surgecast.delivery.low_latency import LowLatencyStage
-from surgecast.delivery.sessions import Record, SessionTable
+from surgecast.delivery.session_shows import PartShow, SegmentShow
+from surgecast.delivery.sessions import Record, Session, SessionTable
 from surgecast.delivery.settings import WAITERS_MAX, AdaptationSettings, SessionSettings
-from surgecast.delivery.shelf import Asked, Entry, Routes, Shelf
+from surgecast.delivery.shelf import Entry, Routes, Shelf
 from surgecast.delivery.waiting import Turnstile
 from surgecast.errors import ConfigError, LocalError
 from surgecast.hls.model import MultivariantPlaylist
@@ -57,19 +58,6 @@ class Journal(Protocol):
         ...
 
 
-class SessionLog(Protocol):
-    """Where sessions are remembered (`surgecast.delivery.session_log`)."""
-
-    def append(self, records: Sequence[Record]) -> None: ...
-
-    @property
-    def bloated(self) -> bool: ...
-
-    def rewrite(self, records: Sequence[Record]) -> None: ...
-
-    def close(self) -> None: ...
-
-
 @dataclass(slots=True)
 class Shared:
     """What all stages of a process have in common."""
@@ -84,7 +72,7 @@ class Shared:
     def load(self) -> Load:
         """What this process carries now, over all channels."""
         egress_bps = self.egress.sample(self.clock.now(), self.tallies.bytes_out)
-        viewers = sum(stage.sessions.viewers for stage in self.stages.values())
+        viewers = sum(stage.viewers for stage in self.stages.values())
         return Load(egress_bps, viewers)
 
 
@@ -96,6 +84,9 @@ class Memory:
     session_log: SessionLog | None = None
     sessions: Sequence[Record] = ()
     """The sessions of an earlier run, as the session log gave them."""
+    part_session_log: SessionLog | None = None
+    """The same of sessions on the low-latency window."""
+    part_sessions: Sequence[Record] = ()
 
 
 class Stage:
@@ -109,11 +100,11 @@ class Stage:
         adaptation: AdaptationSettings,
         shared: Shared,
         memory: Memory,
-        low_latency: LowLatencyWindow | None = None,
     ) -> None:
         self.name = name
         self.window = window
         self.sessions = sessions
+        self.low_latency: LowLatencyStage | None = None
         self.segments_published = 0
         self.slates_published = 0
         self.discontinuities_published = 0
@@ -122,24 +113,22 @@ class Stage:
         self._shelf = Shelf(shared.routes, name)
         self._adaptation = adaptation
         self._journal = memory.journal
-        self._log = memory.session_log
-        self._texts: dict[int, Asset] = {}
         self._session_assets: dict[PlaylistText, Asset] = {}
         max_age = f"max-age={max(1, window.target_duration_s // 2)}"
         self._cached: Callable[[], str] = lambda: max_age
-        for found in sessions:
-            self._open_session(found.session)
-        if self._log is not None:
-            self._log.rewrite(sessions.records())
+        self._adaptive = Adaptive(
+            sessions,
+            self._shelf,
+            "s/",
+            self._ask_session,
+            shared.clock,
+            memory.session_log,
+            log.bind(channel=name),
+        )
         for kept in window.kept:
             self._open_segments(kept)
         self._open_playlists()
         self._unsubscribe = window.subscribe(self._published)
-        self.low_latency: LowLatencyStage | None = None
-        if low_latency is not None:
-            self.low_latency = LowLatencyStage(
-                low_latency, self._shelf, shared.tallies, shared.clock, shared.turnstile
-            )
 
     def publish(self, segments: SegmentSet) -> None:
         """Put one set on show: decide rungs, remember, list. Raises LocalError."""
@@ -153,9 +142,7 @@ class Stage:
         # must not have been decided for this one.
         if self._journal is not None:
             self._journal.advance(segments, number)
-        switches = self.sessions.fix(segments)
-        if self._log is not None and switches:
-            self._remember(self._log, switches)
+        self._adaptive.fix(segments.msn, discontinuity=segments.discontinuity)
         self.window.publish(segments)
 
     def publish_part(self, parts: PartSet) -> None:
@@ -169,23 +156,70 @@ class Stage:
             number = window.discontinuity_number + parts.discontinuity
             end_utc = parts.start_utc + float(window.segment_duration_s)
             self._journal.advance_parts(parts, number, end_utc)
-        window.publish(parts)
+        self.low_latency.publish(parts, self.cap.position)
+
+    def open_low_latency(
+        self, window: LowLatencyWindow, settings: SessionSettings, memory: Memory
+    ) -> None:
+        """Show parts too."""
+        shared = self._shared
+        table = SessionTable(PartShow(window), settings, self._adaptation)
+        table.restore(memory.part_sessions, shared.clock.now())
+        self.low_latency = LowLatencyStage(
+            window,
+            table,
+            self._shelf,
+            shared.tallies,
+            shared.clock,
+            shared.turnstile,
+            session_log=memory.part_session_log,
+            log=log.bind(channel=self.name),
+        )
+
+    # Sessions, on whichever window.
+
+    @property
+    def viewers(self) -> int:
+        """Sessions that play."""
+        return sum(table.viewers for table, _ in self._tables())
+
+    @property
+    def session_count(self) -> int:
+        return sum(len(table) for table, _ in self._tables())
+
+    def session(self, session: str) -> Session | None:
+        found = (table.get(session) for table, _ in self._tables())
+        return next(filter(None, found), None)
+
+    def set_rung(self, session: str, rung: str) -> int:
+        """Ask for a rung; the first number that has it. Raises KeyError, ValueError."""
+        for table, from_msn in self._tables():
+            if table.get(session) is not None:
+                table.set_rung(session, rung)
+                return from_msn
+        raise KeyError(session)
+
+    def set_rung_of_all(self, rung: str) -> int:
+        """`set_rung` for every session; how many there were."""
+        return sum(table.set_all(rung) for table, _ in self._tables())
+
+    def _tables(self) -> Iterator[tuple[SessionTable, int]]:
+        """With the first number that nobody has seen yet."""
+        yield self.sessions, self.window.next_msn
+        if self.low_latency is not None:
+            yield self.low_latency.sessions, self.low_latency.undecided_msn
 
     def create_session(self, token: str) -> Asset:
         """A session under `token` and the one-variant playlist that names it (rules R3, R27)."""
-        self._expire()
-        record = self.sessions.create(token, self._shared.clock.now())
-        if self._log is not None:
-            self._log.append([record])
-        self._open_session(token)
+        self._adaptive.create(token)
         variant = self.window.variant(self.window.renditions[0], f"s/{token}/media.m3u8")
         text = PlaylistText(render_multivariant(MultivariantPlaylist((variant,))))
         return self._private_asset(text, "adaptive")
 
-    def session_asset(self, session: str) -> Asset | None:
-        text = self.sessions.playlist(session, self._shared.clock.now())
+    def _ask_session(self, session: str, _query: str) -> Reply:
+        text = self._adaptive.playlist(session)
         if text is None:
-            return None
+            return _NOT_YET
         asset = self._session_assets.get(text)
         if asset is None:
             asset = self._session_assets[text] = self._private_asset(text, "session_playlist")
@@ -194,20 +228,12 @@ class Stage:
     def close(self) -> None:
         """Take every URL of this channel off the table."""
         self._unsubscribe()
-        if self._log is not None:
-            self._log.close()
+        self._adaptive.close()
         if self.low_latency is not None:
             self.low_latency.close()
         self._shelf.clear()
 
     # Inside.
-
-    def _remember(self, session_log: SessionLog, switches: Sequence[Record]) -> None:
-        """A full disk must not end the show: only a restart would notice what is missing."""
-        try:
-            session_log.append(switches)
-        except LocalError as error:
-            log.error("switches not remembered", channel=self.name, error=str(error))
 
     def _published(self, segments: SegmentSet, gone: Sequence[SegmentSet]) -> None:
         self.segments_published += 1
@@ -218,26 +244,10 @@ class Stage:
                 self._shelf.remove(old.object_name(rung))
         self._open_segments(segments)
         self._open_playlists()
-        self.sessions.forget_renderings()
         self._session_assets.clear()
-        self._expire()
+        self._adaptive.expire()
         if self._journal is not None:
             self._journal.mirror(segments, self.window.discontinuity_number, gone)
-
-    def _expire(self) -> None:
-        for session in self.sessions.expire(self._shared.clock.now()):
-            self._shelf.remove(f"s/{session}/media.m3u8")
-        if self._log is not None and self._log.bloated:
-            try:
-                self._log.rewrite(self.sessions.records())
-            except LocalError as error:
-                log.error("session log not shortened", channel=self.name, error=str(error))
-
-    def _open_session(self, session: str) -> None:
-        self._shelf.put(f"s/{session}/media.m3u8", Asked(partial(self._ask_session, session)))
-
-    def _ask_session(self, session: str, _query: str) -> Reply:
-        return self.session_asset(session) or _NOT_YET
 
     def _open_segments(self, segments: SegmentSet) -> None:
         def cache_control() -> str:
@@ -279,14 +289,10 @@ class Stage:
 
     def _private_asset(self, text: PlaylistText, kind: str) -> Asset:
         tally = self._shared.tallies.of(kind)
-        return Asset(text.body, PLAYLIST_TYPE, _private, tally, zipped=text.zipped)
+        return Asset(text.body, PLAYLIST_TYPE, private, tally, zipped=text.zipped)
 
 
 _NOT_YET = Refusal(404, "nothing is on show here yet")
-
-
-def _private() -> str:
-    return PRIVATE
 
 
 class Directory:
@@ -325,7 +331,7 @@ class Directory:
         if name in self._shared.stages:
             raise LocalError(f"channel {name!r} is on show already")
         memory = memory or Memory()
-        table = SessionTable(window, sessions, adaptation)
+        table = SessionTable(SegmentShow(window), sessions, adaptation)
         unknown = adaptation.unknown_rungs(table.rungs)
         if unknown:
             raise ConfigError(
@@ -333,7 +339,9 @@ class Directory:
                 f"the ladder has {', '.join(table.rungs)}"
             )
         table.restore(memory.sessions, self._shared.clock.now())
-        stage = Stage(name, window, table, adaptation, self._shared, memory, low_latency)
+        stage = Stage(name, window, table, adaptation, self._shared, memory)
+        if low_latency is not None:
+            stage.open_low_latency(low_latency, sessions, memory)
         self._shared.stages[name] = stage
         return stage
 

@@ -43,15 +43,15 @@ def watch_directory(metrics: Metrics, directory: Directory) -> None:
     )
     metrics.gauge(
         "surgecast_sessions",
-        "Sessions on adaptive.m3u8, used or not",
+        "Sessions on adaptive.m3u8 and ll/adaptive.m3u8, used or not",
         channel,
-        lambda: [Sample(len(stage.sessions), (stage.name,)) for stage in directory],
+        lambda: [Sample(stage.session_count, (stage.name,)) for stage in directory],
     )
     metrics.gauge(
         "surgecast_viewers",
         "Sessions that play",
         channel,
-        lambda: [Sample(stage.sessions.viewers, (stage.name,)) for stage in directory],
+        lambda: [Sample(stage.viewers, (stage.name,)) for stage in directory],
     )
     metrics.gauge(
         "surgecast_egress_bps",

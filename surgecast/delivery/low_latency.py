@@ -6,15 +6,30 @@ is hinted has a URL already: whoever asks for it waits until it is whole.
 
 from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 from surgecast.clock import Clock
-from surgecast.delivery.assets import MP4_TYPE, PLAYLIST_TYPE, Asset, Refusal, Reply, Tallies
+from surgecast.delivery.adaptive import Adaptive, SessionLog
+from surgecast.delivery.assets import (
+    MP4_TYPE,
+    PLAYLIST_TYPE,
+    Asset,
+    Refusal,
+    Reply,
+    Tallies,
+    private,
+)
 from surgecast.delivery.reload import parse_directives
-from surgecast.delivery.shelf import Asked, Shelf
+from surgecast.delivery.sessions import SessionTable
+from surgecast.delivery.shelf import Asked, Entry, Shelf
 from surgecast.delivery.waiting import Turnstile, Wait, WaitingRoom
 from surgecast.errors import RemoteError
+from surgecast.hls.model import MultivariantPlaylist
+from surgecast.hls.render import render_multivariant
+from surgecast.log import Log
 from surgecast.media.low_latency_window import LowLatencyWindow, Publication
 from surgecast.media.parent import base_name
+from surgecast.media.part import InitSet, PartSet
 from surgecast.media.window import PlaylistText
 
 _PATIENCE_TARGET_DURATIONS = 3
@@ -22,7 +37,18 @@ _BLOCKING_LIFE_TARGET_DURATIONS = 6
 _NOT_YET = Refusal(404, "nothing is on show here yet")
 _NEVER = Refusal(404, "the part that was announced never came: load the playlist again")
 
+_NOT_ALIKE = Refusal(
+    404, "rungs need initialization sections of their own here: see ladder.kind iso_resolution"
+)
+
 MULTIVARIANT = "ll.m3u8"
+ADAPTIVE = "ll/adaptive.m3u8"
+
+
+class Playlist(Protocol):
+    """Makes the answer to a request for a playlist, as it is now."""
+
+    def __call__(self, *, delta: bool, blocking: bool) -> Reply: ...
 
 
 class LowLatencyStage:
@@ -31,12 +57,19 @@ class LowLatencyStage:
     def __init__(
         self,
         window: LowLatencyWindow,
+        sessions: SessionTable,
         shelf: Shelf,
         tallies: Tallies,
         clock: Clock,
         turnstile: Turnstile,
+        *,
+        session_log: SessionLog | None,
+        log: Log,
     ) -> None:
         self.window = window
+        self.sessions = sessions
+        self.undecided_msn = window.next_msn
+        """The first segment whose rung no session has been told; a hint tells it too."""
         self.parts_published = 0
         patience_s = float(_PATIENCE_TARGET_DURATIONS * window.target_duration_s)
         self.room = WaitingRoom(turnstile, clock, patience_s, self._has_come)
@@ -45,6 +78,7 @@ class LowLatencyStage:
         self._turnstile = turnstile
         self._hinted: dict[str, str] = {}
         self._playlists: dict[tuple[str, bool, bool], tuple[PlaylistText, Asset]] = {}
+        self._private: dict[PlaylistText, Asset] = {}
         self._multivariant: tuple[int, Asset] | None = None
         max_age_s = max(1, window.target_duration_s // 2)
         blocking_max_age_s = _BLOCKING_LIFE_TARGET_DURATIONS * window.target_duration_s
@@ -52,35 +86,81 @@ class LowLatencyStage:
             False: lambda: f"max-age={max_age_s}",
             True: lambda: f"max-age={blocking_max_age_s}",
         }
+        self._log = log
+        self._refused_init: InitSet | None = None
+        self._adaptive = Adaptive(
+            sessions, shelf, "ll/s/", self._ask_session, clock, session_log, log
+        )
+        shelf.put(ADAPTIVE, Entry(self._create_session))
         shelf.put(MULTIVARIANT, Asked(self._ask_multivariant))
         for rung in window.rungs:
-            shelf.put(f"ll/{rung}/media.m3u8", Asked(partial(self._ask_media, rung)))
+            media = partial(self._ask, partial(self._playlist, rung))
+            shelf.put(f"ll/{rung}/media.m3u8", Asked(media))
         self._unsubscribe = window.subscribe(self._published)
+
+    def publish(self, parts: PartSet, rung_cap: int) -> None:
+        """Put one part on show; `rung_cap` holds for sessions' next segment. Raises LocalError."""
+        self.window.check(parts)
+        # The last part's playlist has a hint, which names the next segment's rung.
+        shown_msn = parts.msn + parts.last
+        if shown_msn >= self.undecided_msn:
+            self.undecided_msn = shown_msn + 1
+            self.sessions.set_cap(rung_cap)
+            self._adaptive.fix(shown_msn, discontinuity=False)
+        self.window.publish(parts)
 
     def close(self) -> None:
         """The channel is taken off: nobody waits any more."""
         self._unsubscribe()
+        self._adaptive.close()
         self.room.release()
 
     # What is asked for.
 
-    def _ask_media(self, rung: str, query: str) -> Reply | Wait:
+    def _ask(self, playlist: Playlist, query: str) -> Reply | Wait:
+        """A playlist, when what the query names is in it."""
         window = self.window
         if window.ended:  # rule R40
-            return self._playlist(rung, delta=False, blocking=False)
+            return playlist(delta=False, blocking=False)
         try:
             asked = parse_directives(query)
         except RemoteError as error:
             return Refusal(400, str(error))
         if asked.msn is None:
-            return self._playlist(rung, delta=asked.skip, blocking=False)
+            return playlist(delta=asked.skip, blocking=False)
         if window.too_far(asked.msn, asked.part):
             edge = "nothing" if window.edge is None else "part {}.{}".format(*window.edge)
             return Refusal(400, f"that is too far ahead: {edge} is the newest")
-        reply = partial(self._playlist, rung, delta=asked.skip, blocking=True)
+        reply = partial(playlist, delta=asked.skip, blocking=True)
         if self._has_come(asked.msn, asked.part):
             return reply()
         return self._wait(asked.msn, asked.part, reply)
+
+    def _ask_session(self, session: str, query: str) -> Reply | Wait:
+        return self._ask(partial(self._session_playlist, session), query)
+
+    def _session_playlist(self, session: str, *, delta: bool, blocking: bool) -> Reply:
+        text = self._adaptive.playlist(session, delta=delta)
+        return _NOT_YET if text is None else self._private_asset(text, "session_playlist")
+
+    def _create_session(self, token: str) -> Reply:
+        """As `adaptive.m3u8`, where rungs can follow one another without a discontinuity."""
+        if not self.window.ready:
+            return _NOT_YET
+        if not self.window.one_init:
+            return _NOT_ALIKE
+        self._adaptive.create(token)
+        variant = self.window.variant(self.window.renditions[0], f"s/{token}/media.m3u8")
+        text = PlaylistText(render_multivariant(MultivariantPlaylist((variant,))))
+        return self._private_asset(text, "adaptive")
+
+    def _private_asset(self, text: PlaylistText, kind: str) -> Asset:
+        made = self._private.get(text)
+        if made is None:
+            tally = self._tallies.of(kind)
+            made = Asset(text.body, PLAYLIST_TYPE, private, tally, zipped=text.zipped)
+            self._private[text] = made
+        return made
 
     def _ask_hinted(self, msn: int, part: int, name: str, _query: str) -> Reply | Wait:
         return self._wait(msn, part, partial(self._stored, name))
@@ -135,6 +215,7 @@ class LowLatencyStage:
     def _published(self, publication: Publication) -> None:
         self.parts_published += publication.parts is not None
         self._playlists.clear()
+        self._private.clear()
         for name in (*publication.gone, *self._hinted.values()):
             self._shelf.remove(name)
         for name in publication.added:
@@ -143,7 +224,19 @@ class LowLatencyStage:
         if self._hinted and (hint := self.window.next_part) is not None:
             for name in self._hinted.values():
                 self._shelf.put(name, Asked(partial(self._ask_hinted, *hint, name)))
+        if publication.parts is not None:
+            self._warn(publication.parts)
+        self._adaptive.expire()
         self.room.tell()
+
+    def _warn(self, parts: PartSet) -> None:
+        """Rungs of one size were meant to follow one another without a discontinuity."""
+        sizes = {(rendition.width, rendition.height) for rendition in self.window.renditions}
+        if len(sizes) == 1 and not self.window.one_init and parts.init != self._refused_init:
+            self._refused_init = parts.init
+            self._log.warning(
+                "no ll/adaptive.m3u8: the rungs need different initialization sections"
+            )
 
     def _open(self, name: str) -> None:
         payload = self.window.payload(name)

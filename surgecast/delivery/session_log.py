@@ -24,9 +24,9 @@ log = Log("surgecast.sessions")
 class FileSessionLog:
     """`sessions.jsonl` of one channel. Raises ConfigError if it cannot be used at all."""
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / "sessions.jsonl"
-        self._new = folder / "sessions.jsonl.new"
+    def __init__(self, folder: Path, name: str = "sessions.jsonl") -> None:
+        self._path = folder / name
+        self._new = folder / f"{name}.new"
         self._lines = 0
         self._lines_short = 0
         self._file: BinaryIO | None = None

@@ -9,17 +9,19 @@ and R2). A tag that the channel has anyway is not counted twice.
                  ▲   │
                  └───┘ a later wish replaces an earlier one
 
-Sessions whose playlists are equal share one rendering of it.
+Sessions whose playlists are equal share one rendering of it. What is told here of sets holds for
+low-latency segments too; there the first that nobody has seen is the one after that whose parts, or
+whose first part's name, are shown.
 """
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from surgecast.delivery.settings import AdaptationSettings, SessionSettings
 from surgecast.errors import RemoteError
-from surgecast.media.segment import SegmentSet
-from surgecast.media.window import PlaylistText, Window, render_line
+from surgecast.media.window import PlaylistText
 
 
 class SessionsFull(RemoteError):
@@ -68,7 +70,7 @@ class Session:
     wish_is_new: bool = False
     tags_gone: int = 0
     """Own tags on sets that are listed no more."""
-    shown: tuple[int, PlaylistText] | None = field(default=None, repr=False)
+    shown: tuple[object, PlaylistText] | None = field(default=None, repr=False)
 
     @property
     def rung(self) -> str:
@@ -85,7 +87,41 @@ class Session:
             self.changes[0] = Change(oldest.msn, oldest.rung, tagged=False)
 
 
-Shape = tuple[int, tuple[Change, ...]]
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a session's playlist depends on, but for the window: equal shapes, equal playlists."""
+
+    tags_gone: int
+    changes: tuple[Change, ...]
+
+    def rung_of(self, msn: int) -> str:
+        """The rung that the segment of that number has."""
+        rungs = (change.rung for change in reversed(self.changes) if change.msn <= msn)
+        return next(rungs, self.changes[0].rung)
+
+
+class Show(Protocol):
+    """What sessions look at: a window, and how their playlists of it are written."""
+
+    rungs: tuple[str, ...]
+    marks_switches: bool
+    """Whether a switch needs EXT-X-DISCONTINUITY here, unless the operator says otherwise."""
+
+    @property
+    def first_msn(self) -> int: ...
+
+    @property
+    def next_msn(self) -> int: ...
+
+    @property
+    def ready(self) -> bool: ...
+
+    @property
+    def version(self) -> object:
+        """Another one whenever playlists have changed."""
+        ...
+
+    def render(self, shape: Shape, *, delta: bool) -> PlaylistText: ...
 
 
 class SessionTable:
@@ -96,18 +132,19 @@ class SessionTable:
     """
 
     def __init__(
-        self, window: Window, settings: SessionSettings, adaptation: AdaptationSettings
+        self, show: Show, settings: SessionSettings, adaptation: AdaptationSettings
     ) -> None:
-        self.rungs = tuple(rendition.name for rendition in window.renditions)
-        self._window = window
+        self.rungs = show.rungs
+        self._show = show
         self._settings = settings
         self._adaptation = adaptation
+        self._marked = show.marks_switches and adaptation.switch_signal == "discontinuity"
         self._playing: OrderedDict[str, Session] = OrderedDict()
         self._unused: OrderedDict[str, Session] = OrderedDict()
         self._unsettled: set[str] = set()
         self._cap = 0
-        self._texts: dict[Shape, PlaylistText] = {}
-        self._lines: dict[tuple[int, str, bool], str] = {}
+        self._texts: dict[tuple[Shape, bool], PlaylistText] = {}
+        self._texts_of: object = None
 
     # Reading.
 
@@ -130,7 +167,7 @@ class SessionTable:
     def get(self, session: str) -> Session | None:
         return self._playing.get(session) or self._unused.get(session)
 
-    def playlist(self, session: str, now: float) -> PlaylistText | None:
+    def playlist(self, session: str, now: float, *, delta: bool = False) -> PlaylistText | None:
         """The session's media playlist, which counts as a sign of life."""
         found = self._playing.get(session)
         if found is None:
@@ -141,7 +178,7 @@ class SessionTable:
         else:
             self._playing.move_to_end(session)
         found.seen_at = now
-        return self._shown(found)
+        return self._shown(found, delta)
 
     @property
     def start_rung(self) -> str:
@@ -161,7 +198,7 @@ class SessionTable:
         requested = self.start_rung
         rung = self._capped(requested)
         self._unused[session] = Session(
-            session, requested, [Change(self._window.first_msn, rung, tagged=False)], now
+            session, requested, [Change(self._show.first_msn, rung, tagged=False)], now
         )
         if rung != requested:
             self._unsettled.add(session)
@@ -203,19 +240,14 @@ class SessionTable:
         self._cap = position
         self._unsettled.update(s.session for s in self if s.rung != self._capped(s.requested))
 
-    def fix(self, coming: SegmentSet) -> list[Switch]:
-        """Decide every session's rung for the set that is about to be published.
+    def fix(self, msn: int, *, discontinuity: bool) -> list[Switch]:
+        """Decide every session's rung for the set that is about to be shown.
 
-        The returned switches must be remembered before the set is listed.
+        `discontinuity` is whether it has a tag anyway. The returned switches must be remembered
+        before the set is listed.
         """
         waiting = [found for name in sorted(self._unsettled) if (found := self.get(name))]
-        return [switch for found in waiting if (switch := self._settle(found, coming))]
-
-    def forget_renderings(self) -> None:
-        """To be called after a publish: playlists have changed."""
-        self._texts.clear()
-        first_msn = self._window.first_msn
-        self._lines = {key: line for key, line in self._lines.items() if key[0] >= first_msn}
+        return [switch for found in waiting if (switch := self._settle(found, msn, discontinuity))]
 
     def restore(self, records: Iterable[Record], now: float) -> None:
         """Sessions as they were, from what `create` and `fix` returned.
@@ -232,7 +264,7 @@ class SessionTable:
         """The shortest list that `restore` makes the same sessions of."""
         records: list[Record] = []
         for found in self:
-            found.forget_before(self._window.first_msn)
+            found.forget_before(self._show.first_msn)
             oldest, *later = found.changes
             if oldest.tagged:
                 # Still listed: to be told apart from what was before it.
@@ -258,23 +290,22 @@ class SessionTable:
         if found is None or not {record.requested, record.change.rung} <= set(self.rungs):
             return
         found.requested = record.requested
-        if record.change.msn < self._window.next_msn:
+        if record.change.msn < self._show.next_msn:
             found.changes.append(record.change)
 
     def _capped(self, rung: str) -> str:
         return self.rungs[max(self._cap, self.rungs.index(rung))]
 
-    def _settle(self, found: Session, coming: SegmentSet) -> Switch | None:
+    def _settle(self, found: Session, msn: int, discontinuity: bool) -> Switch | None:
         target = self._capped(found.requested)
         asked, found.wish_is_new = found.wish_is_new, False
         if target == found.rung:
             self._unsettled.discard(found.session)
             return None
-        if not asked and self._too_soon(found, target, coming.msn):
+        if not asked and self._too_soon(found, target, msn):
             return None
-        marked = self._adaptation.switch_signal == "discontinuity"
-        change = Change(coming.msn, target, tagged=marked and not coming.discontinuity)
-        found.forget_before(self._window.first_msn)
+        change = Change(msn, target, tagged=self._marked and not discontinuity)
+        found.forget_before(self._show.first_msn)
         found.changes.append(change)
         self._unsettled.discard(found.session)
         return Switch(found.session, found.requested, change)
@@ -285,42 +316,26 @@ class SessionTable:
         spacing = self._adaptation.switch_spacing_segments
         return raised and len(found.changes) > 1 and msn - found.changes[-1].msn < spacing
 
-    def _shown(self, found: Session) -> PlaylistText | None:
-        window = self._window
-        if not window.ready:
+    def _shown(self, found: Session, delta: bool) -> PlaylistText | None:
+        show = self._show
+        if not show.ready:
             return None
-        if found.shown is not None and found.shown[0] == window.next_msn:
+        version = show.version
+        if not delta and found.shown is not None and found.shown[0] == version:
             return found.shown[1]
-        found.forget_before(window.first_msn)
+        if version != self._texts_of:
+            self._texts_of = version
+            self._texts.clear()
+        found.forget_before(show.first_msn)
         oldest, *later = found.changes
         head = oldest if oldest.tagged else Change(0, oldest.rung, tagged=False)
-        shape = (found.tags_gone, (head, *later))
-        text = self._texts.get(shape)
+        shape = Shape(found.tags_gone, (head, *later))
+        text = self._texts.get((shape, delta))
         if text is None:
-            text = self._texts[shape] = self._render(found)
-        found.shown = (window.next_msn, text)
+            text = self._texts[shape, delta] = show.render(shape, delta=delta)
+        if not delta:
+            found.shown = (version, text)
         return text
-
-    def _render(self, found: Session) -> PlaylistText:
-        window = self._window
-        changes = {change.msn: change for change in found.changes}
-        rung = found.changes[0].rung
-        lines = []
-        for segments in window.listed:
-            change = changes.get(segments.msn)
-            rung = change.rung if change is not None else rung
-            switched = change is not None and change.tagged
-            lines.append(self._line(segments, rung, switched))
-        header = window.header(window.discontinuity_sequence + found.tags_gone)
-        return PlaylistText(header + "".join(lines))
-
-    def _line(self, segments: SegmentSet, rung: str, switched: bool) -> str:
-        key = (segments.msn, rung, switched)
-        line = self._lines.get(key)
-        if line is None:
-            uri = f"../../{segments.object_name(rung)}"
-            line = self._lines[key] = render_line(segments, uri, switched=switched)
-        return line
 
 
 def _silent(sessions: OrderedDict[str, Session], before: float) -> Iterator[str]:

@@ -54,7 +54,7 @@ class DeliverySettings(Settings):
 
 
 class SessionSettings(Settings):
-    """Bounds of the sessions on `adaptive.m3u8`."""
+    """Bounds of the sessions on `adaptive.m3u8`, and apart from them on `ll/adaptive.m3u8`."""
 
     sessions_max: int = Field(
         default=20_000, ge=1, description="sessions of one channel; more are answered 503"

@@ -14,7 +14,7 @@ class Entry:
 
     __slots__ = ("create",)
 
-    def __init__(self, create: Callable[[str], Asset]) -> None:
+    def __init__(self, create: Callable[[str], Reply]) -> None:
         self.create = create
 
 

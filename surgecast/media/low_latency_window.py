@@ -113,6 +113,8 @@ class LowLatencyWindow:
         """How far beyond the newest part may be asked for (rule R37)."""
         self.discontinuity_sequence = discontinuity_sequence
         """EXT-X-DISCONTINUITY tags on all segments that are not listed any more."""
+        self.one_init = False
+        """Whether one initialization section does for every rung, in all that is listed."""
         self.bytes_held = 0
         self.ended = False
         segment_s, count = float(segment_duration_s), settings.window_segments
@@ -185,15 +187,6 @@ class LowLatencyWindow:
         """How long an object can still be downloaded at least."""
         stored = self._objects.get(name)
         return 0.0 if stored is None else max(0.0, stored.kept_until_s - self._end_s)
-
-    @property
-    def one_init(self) -> bool:
-        """Whether one initialization section does for every rung, in all that is listed."""
-        return bool(self._listed) and all(
-            payload == next(iter(parent.init.payloads.values()))
-            for parent in self._listed
-            for payload in parent.init.payloads.values()
-        )
 
     @property
     def hints(self) -> dict[str, str]:
@@ -342,6 +335,7 @@ class LowLatencyWindow:
         parent = Parent(parts, self.rungs, self._end_s, new_init)
         for deck in (self._listed, self._kept, self._kept_in_parts):
             deck.append(parent)
+        self.one_init = all(listed.one_init for listed in self._listed)
         until_s = self._segment_until_s(parent)
         for rung, payload in parts.init.payloads.items():
             added.append(self._store(parts.init.object_name(rung), payload, until_s))

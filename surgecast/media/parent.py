@@ -27,6 +27,8 @@ class Parent:
         """What was said of the first part, without its bytes."""
         self.msn = first.msn
         self.init = first.init
+        self.one_init = len(set(first.init.payloads.values())) == 1
+        """Whether the same initialization section does for every rung."""
         self.start_s = start_s
         self.new_init = new_init
         self.duration_s = 0.0

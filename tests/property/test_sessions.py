@@ -3,8 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from surgecast.delivery.session_shows import SegmentShow
 from surgecast.delivery.sessions import Record, SessionTable
 from surgecast.delivery.settings import AdaptationSettings, SessionSettings
+from surgecast.media.window import Window
 from tests.property.test_window import Viewer
 from tests.support.shows import RUNGS, segment_set, window
 
@@ -21,8 +23,8 @@ steps = st.lists(
 )
 
 
-def table_of(shown: object, records: list[Record]) -> SessionTable:
-    table = SessionTable(shown, SessionSettings(), AdaptationSettings())  # type: ignore[arg-type]
+def table_of(shown: Window, records: list[Record]) -> SessionTable:
+    table = SessionTable(SegmentShow(shown), SessionSettings(), AdaptationSettings())
     table.restore(records, 0.0)
     return table
 
@@ -44,16 +46,15 @@ def test_rules_hold_and_wishes_are_obeyed(happens: list[tuple[str, object]]) -> 
             table.set_cap(cap)
         elif what == "publish":
             coming = segment_set(shown.next_msn, discontinuity=bool(value))
-            records += table.fix(coming)
+            records += table.fix(coming.msn, discontinuity=coming.discontinuity)
             shown.publish(coming)
-            table.forget_renderings()
             if wished is not None:
                 expected = RUNGS[max(cap, RUNGS.index(wished))]
                 assert table.get("a").rung == expected  # type: ignore[union-attr]
                 wished = None
         elif what == "killed":
             # Decided and remembered, but killed before the set was listed.
-            table = table_of(shown, [*records, *table.fix(segment_set(shown.next_msn))])
+            table = table_of(shown, [*records, *table.fix(shown.next_msn, discontinuity=False)])
             wished, cap = None, 0
         elif what == "restart":
             records = table_of(shown, records).records()

@@ -13,8 +13,11 @@ PARTS = 8
 """Of a whole segment of 2 s."""
 
 
-def init_set(epoch: str = "e0", rungs: Sequence[str] = RUNGS) -> InitSet:
-    return InitSet(epoch, {rung: f"init {epoch} {rung}".encode() for rung in rungs})
+def init_set(epoch: str = "e0", rungs: Sequence[str] = RUNGS, *, one_init: bool = False) -> InitSet:
+    """With `one_init` as of an iso_resolution ladder: the same bytes for every rung."""
+    return InitSet(
+        epoch, {rung: f"init {epoch} {'' if one_init else rung}".encode() for rung in rungs}
+    )
 
 
 def low_latency_window(
@@ -37,12 +40,18 @@ class Encoder:
     """Makes parts in order, as a segmenter would."""
 
     def __init__(
-        self, msn: int = 0, *, rungs: Sequence[str] = RUNGS, size_bytes: int = 100
+        self,
+        msn: int = 0,
+        *,
+        rungs: Sequence[str] = RUNGS,
+        size_bytes: int = 100,
+        one_init: bool = False,
     ) -> None:
         self.msn = msn
         self.index = 0
         self.run = 0
-        self.init = init_set(rungs=rungs)
+        self.init = init_set(rungs=rungs, one_init=one_init)
+        self.one_init = one_init
         self._rungs = rungs
         self._size_bytes = size_bytes
         self._count = 0
@@ -59,7 +68,7 @@ class Encoder:
         if self.index:
             self.msn, self.index = self.msn + 1, 0
         if new_init:
-            self.init = init_set(self.epoch, self._rungs)
+            self.init = init_set(self.epoch, self._rungs, one_init=self.one_init)
 
     def part(self, *, slate: bool = False) -> PartSet:
         """The next one."""

@@ -2,74 +2,24 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-import aiohttp
 import pytest
 
 from surgecast.clock import ManualClock
 from surgecast.delivery.channels import Memory
 from surgecast.delivery.gauges import watch_directory
-from surgecast.delivery.low_latency import LowLatencyStage
 from surgecast.delivery.settings import DeliverySettings
 from surgecast.errors import LocalError
-from surgecast.hls.model import MediaPlaylist
 from surgecast.hls.parse import parse_media
 from surgecast.media.part import PartSet
 from surgecast.media.segment import SegmentSet
+from tests.support.low_latency_http import MEDIA, WAIT_S, LowLatencyShow, both_lanes
 from tests.support.parts import PARTS, Encoder, low_latency_window
-from tests.support.shows import Show, show, staged
+from tests.support.shows import show, staged
 
-MEDIA = "/live/demo/ll/480p/media.m3u8"
-WAIT_S = 60.0
 TD = 2
-
-both_lanes = pytest.mark.parametrize("fast", [True, False], ids=["fast", "full"])
-
-
-class LowLatencyShow:
-    """A served channel whose parts come when the test says so."""
-
-    def __init__(self, shown: Show, encoder: Encoder) -> None:
-        self.shown = shown
-        self.encoder = encoder
-        stage = shown.stage.low_latency
-        assert stage is not None
-        self.stage: LowLatencyStage = stage
-
-    def publish(self, parts: int = 1) -> None:
-        for _ in range(parts):
-            self.shown.stage.publish_part(self.encoder.part())
-
-    async def get(
-        self, path: str, method: str = "GET", **headers: str
-    ) -> tuple[aiohttp.ClientResponse, bytes]:
-        request = self.shown.http.request(method, path, headers=headers)
-        async with asyncio.timeout(WAIT_S), request as response:
-            return response, await response.read()
-
-    async def waiting(self, count: int) -> None:
-        """Return when that many requests are held."""
-        async with asyncio.timeout(WAIT_S):
-            while True:  # the room tells nobody who comes and goes
-                if len(self.stage.room) == count:
-                    return
-                await asyncio.sleep(0.001)
-
-    async def held(self, path: str, method: str = "GET", **headers: str) -> "Held":
-        before = len(self.stage.room)
-        task = asyncio.create_task(self.get(path, method, **headers))
-        await self.waiting(before + 1)
-        return task
-
-    async def playlist(self, query: str = "") -> MediaPlaylist:
-        response, body = await self.get(f"{MEDIA}?{query}")
-        assert response.status == 200
-        return parse_media(body.decode())
-
-
-Held = Awaitable[tuple[aiohttp.ClientResponse, bytes]]
 
 
 @asynccontextmanager

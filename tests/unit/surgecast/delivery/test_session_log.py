@@ -98,13 +98,13 @@ def test_a_viewer_goes_on_after_a_restart(tmp_path: Path) -> None:
     stage.create_session("a")
     stage.sessions.set_rung("a", "360p")
     stage.publish(segment_set(6))
-    before = stage.session_asset("a")
+    before = stage.sessions.playlist("a", 0.0)
     directory.remove("demo")
     second = window()
     for segments in first.kept:
         second.publish(segments)
     directory, stage = staged(tmp_path, second)
-    after = stage.session_asset("a")
+    after = stage.sessions.playlist("a", 0.0)
     assert before is not None and after is not None and after.body == before.body
     assert b"GET /live/demo/s/a/media.m3u8" in directory.routes
     directory.remove("demo")
@@ -166,6 +166,6 @@ def test_a_set_the_journal_refuses_decides_nothing_for_sessions() -> None:
     stage.publish(segment_set(6, discontinuity=True, epoch="e1"))
     for msn in range(7, 20):
         stage.publish(segment_set(msn))
-    asset = stage.session_asset("a")
+    asset = stage.sessions.playlist("a", 0.0)
     assert asset is not None
     assert b"#EXT-X-DISCONTINUITY-SEQUENCE:1\n" in asset.body, "one tag was shown, one is counted"

@@ -1,5 +1,6 @@
 import pytest
 
+from surgecast.delivery.session_shows import SegmentShow
 from surgecast.delivery.sessions import SessionsFull, SessionTable
 from surgecast.delivery.settings import AdaptationSettings, SessionSettings
 from surgecast.media.window import Window
@@ -12,7 +13,7 @@ class Viewing:
     def __init__(self, **adaptation: object) -> None:
         self.window: Window = window()
         self.table = SessionTable(
-            self.window,
+            SegmentShow(self.window),
             SessionSettings(sessions_max=3),
             AdaptationSettings.model_validate(adaptation),
         )
@@ -21,9 +22,8 @@ class Viewing:
 
     def publish(self, discontinuity: bool = False) -> None:
         coming = segment_set(self.window.next_msn, discontinuity=discontinuity)
-        self.table.fix(coming)
+        self.table.fix(coming.msn, discontinuity=discontinuity)
         self.window.publish(coming)
-        self.table.forget_renderings()
 
     def lines(self, session: str = "a", now: float = 0.0) -> list[str]:
         text = self.table.playlist(session, now)
@@ -164,7 +164,7 @@ def test_sessions_come_back_as_they_were(later: int) -> None:
         viewing.publish()
     for _ in range(later):
         viewing.publish()
-    again = SessionTable(viewing.window, SessionSettings(), AdaptationSettings())
+    again = SessionTable(SegmentShow(viewing.window), SessionSettings(), AdaptationSettings())
     again.restore(viewing.table.records(), 0.0)
     text = again.playlist("a", 0.0)
     assert text is not None and text.body.decode().splitlines() == viewing.lines()
@@ -174,8 +174,8 @@ def test_a_switch_that_was_never_listed_is_made_anew() -> None:
     viewing = Viewing()
     created = viewing.table.create("a", 0.0)
     viewing.table.set_rung("a", "360p")
-    switches = viewing.table.fix(segment_set(6))
-    again = SessionTable(viewing.window, SessionSettings(), AdaptationSettings())
+    switches = viewing.table.fix(6, discontinuity=False)
+    again = SessionTable(SegmentShow(viewing.window), SessionSettings(), AdaptationSettings())
     again.restore([created, *switches], 0.0)
     viewing.table = again
     viewing.publish(discontinuity=True)
