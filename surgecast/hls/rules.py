@@ -64,7 +64,8 @@ def view_of(response: Response) -> MediaView | MultivariantView | Finding:
     except RemoteError as error:
         return Finding("R8", response.url, str(error))
     if isinstance(playlist, MediaPlaylist):
-        low_latency = response.kind is Kind.MEDIA and playlist.part_target_s is not None
+        media = response.kind in (Kind.MEDIA, Kind.SESSION)
+        low_latency = media and playlist.part_target_s is not None
         kind = Kind.LOW_LATENCY if low_latency else response.kind
         return MediaView(response.url, kind, response.now, text, playlist)
     assert isinstance(playlist, MultivariantPlaylist)

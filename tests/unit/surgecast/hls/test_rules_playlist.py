@@ -237,3 +237,16 @@ def test_discontinuity_numbers_that_begin_again() -> None:
     """R5, where the two windows have nothing in common."""
     later = replace(playlist_at(50), discontinuity_sequence=0)
     assert rules(check(view(later), [view(BASE)])) == {"R5"}
+
+
+@pytest.mark.parametrize("kind", [Kind.MEDIA, Kind.SESSION])
+def test_a_playlist_of_parts_is_one_of_low_latency_whoever_it_is_for(kind: Kind) -> None:
+    """So that R13 allows its EXT-X-MAP, and R41 to R49 are looked at."""
+    text = (
+        "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-PART-INF:PART-TARGET=0.25\n"
+        '#EXT-X-MAP:URI="init.mp4"\n#EXTINF:2,\n0.m4s\n'
+    )
+    answer = Response("http://host/ll/s/a/media.m3u8", kind, 200, {}, text.encode(), 0.0)
+    view = view_of(answer)
+    assert isinstance(view, MediaView) and view.kind is Kind.LOW_LATENCY
+    assert not any(finding.rule == "R13" for finding in check(view, []))
