@@ -222,6 +222,8 @@ class ChannelSegmenter:
             else:
                 relieved = True
                 start_s = None if played_s is None else _resume_at(opened, start_s, played_s)
+                if self._parts is not None and intake is not None:
+                    self._parts.relieve(self.status.runs + 1)
 
     async def _encode(self, opened: OpenSource, start_s: float, *, relieved: bool) -> float | None:
         """One encoder. How much it played where it made room for another; None at the end.

@@ -17,6 +17,9 @@ from segmenter.settings import OverloadSettings
 from surgecast.clock import Clock
 from surgecast.log import Log
 
+_LEAVE_SEGMENTS = 1.5
+"""Time to finish a segment, in segments: its last sound comes with the next one."""
+
 
 @dataclass(slots=True)
 class EncodeStatus:
@@ -98,7 +101,7 @@ class EncodeWatch:
             self._status.speed, self._status.lag_s = None, 0.0
         encoder.leave()
         # With a whole segment nothing is lost; but what is far behind is not waited for.
-        await asyncio.sleep(float(self._whole.segment_duration_s))
+        await asyncio.sleep(_LEAVE_SEGMENTS * float(self._whole.segment_duration_s))
         encoder.leave(at_once=True)
 
     def _take(self, decision: Decision) -> None:

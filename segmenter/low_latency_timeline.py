@@ -96,6 +96,7 @@ class LowLatencyTimeline:
         self._end_ticks = BASE_S * grid.video_hz + memory.next_msn * self._segment_ticks
         self._published_any = False
         self._last_epoch = 0
+        self._relieving: int | None = None
         self._section: _Section | None = None
         self._pace: _Pace | None = None
         self._parent: int | None = None
@@ -112,6 +113,11 @@ class LowLatencyTimeline:
     @property
     def shows_slate(self) -> bool:
         return self._section is not None and self._section.run is None
+
+    def relieve(self, run: int) -> None:
+        """Run `run` goes on at the very frame where the one before it left: so does the date, for
+        it first makes up for the time that its start took (R20)."""
+        self._relieving = run
 
     def place(
         self, run: int, start_ticks: int, index: int, *, now: float, utc: float
@@ -200,6 +206,7 @@ class LowLatencyTimeline:
         self._index = 0
 
     def _open(self, run: int | None, now: float, utc: float) -> _Section:
+        before = self._section
         self._leave()
         epoch = max(int(utc * 1000), self._last_epoch + 1)
         self._last_epoch = epoch
@@ -210,6 +217,9 @@ class LowLatencyTimeline:
         start_utc = wanted_utc if ended is None else max(wanted_utc, ended)
         if run is None and ended is None:
             start_utc = utc - self._part_s
+        relieves = run == self._relieving and before is not None and before.run is not None
+        if relieves and ended is not None and wanted_utc - ended < self._segment_s:
+            start_utc = ended
         self._end_utc = start_utc
         # A date that is ahead of the clock by a part or so is given back by a slate's pace. Ahead
         # by more, the clock was set back: the date goes on, the pace is that of the media.

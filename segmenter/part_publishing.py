@@ -85,6 +85,11 @@ class PartPublisher:
         self._encoder = encoder
         self._changed.set()
 
+    def relieve(self, run: int) -> None:
+        """Encoder run `run` goes on at the very frame where the one before it has left."""
+        assert self._timeline is not None, "a channel is opened before its encoders start"
+        self._timeline.relieve(run)
+
     def publish_cut(self, run: int, cut: CutPartSet) -> None:
         """Put one set of parts of encoder run `run` on the timeline and on show."""
         timeline, grid = self._timeline, self._grid

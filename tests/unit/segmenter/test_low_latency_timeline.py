@@ -217,3 +217,32 @@ def test_after_a_restart_numbers_dates_and_media_time_go_on() -> None:
     assert place.msn == newest.msn + 1 and place.discontinuity
     assert place.start_utc >= newest.start_utc + PART_S
     assert place.start_ticks >= newest.start_ticks + TICKS
+
+
+def test_the_date_goes_on_where_one_encoder_relieves_another() -> None:
+    """Its start took half a second, which it makes up for at once: no date runs ahead (R20)."""
+    channel = Channel()
+    channel.run(1, range(20))
+    ended = channel.places[-1].start_utc + PART_S
+    channel.timeline.relieve(2)
+    channel.wait(0.5)
+    first = channel.part(2, 0)
+    assert first is not None and first.discontinuity
+    assert first.start_utc == pytest.approx(ended)
+    for number in range(1, 4):
+        channel.part(2, number)
+    assert channel.places[-1].start_utc + PART_S <= channel.utc + 2 * PART_S
+    channel.check()
+
+
+def test_after_a_slate_the_date_is_that_of_the_clock_whoever_was_relieved() -> None:
+    channel = Channel()
+    channel.run(1, range(20))
+    channel.timeline.relieve(2)
+    channel.slates(6.0)
+    channel.wait(0.9)
+    first = channel.part(2, 0)
+    assert first is not None
+    assert first.start_utc == pytest.approx(
+        max(channel.utc - PART_S, channel.places[-2].start_utc + PART_S)
+    )
