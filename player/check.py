@@ -67,22 +67,26 @@ class _Checker:
 
     async def _open_beside(self, url: str, first: Presentation) -> None:
         """The server-switched playlist and that of low latency, where there are such."""
-        assert first.view is not None, "only beside a multivariant playlist"
-        adaptive = urljoin(url, ADAPTIVE)
-        if await self._exists(adaptive, Kind.ADAPTIVE):
-            try:
-                found = await self._present(adaptive, Kind.ADAPTIVE, first.view.playlist)
-            except RemoteError as error:
-                self._tools.notebook.add([Finding("R27", adaptive, str(error))])
-            else:
-                # Its segments are those of the ladder, so they are compared with them.
-                first.followers += found.followers
-        low_latency = urljoin(url, LOW_LATENCY)
-        if await self._exists(low_latency, Kind.MULTIVARIANT):
-            self._presentations.append(await self._present(low_latency, Kind.MULTIVARIANT, None))
+        ladder = first.view.playlist if first.view else None
+        adaptive = await self._beside(urljoin(url, ADAPTIVE), Kind.ADAPTIVE, ladder, "R27")
+        if adaptive is not None:
+            # Its segments are those of the ladder, so they are compared with them.
+            first.followers += adaptive.followers
+        low_latency = await self._beside(urljoin(url, LOW_LATENCY), Kind.MULTIVARIANT, None, "R24")
+        if low_latency is not None:
+            self._presentations.append(low_latency)
 
-    async def _exists(self, url: str, kind: Kind) -> bool:
-        return (await self._tools.asker.ask("HEAD", url, kind)).status not in (404, 405)
+    async def _beside(
+        self, url: str, kind: Kind, ladder: MultivariantPlaylist | None, rule: str
+    ) -> Presentation | None:
+        """None where there is nothing; what is there and cannot be read is a finding."""
+        if (await self._tools.asker.get(url, kind)).status == 404:
+            return None
+        try:
+            return await self._present(url, kind, ladder)
+        except RemoteError as error:
+            self._tools.notebook.add([Finding(rule, url, str(error))])
+            return None
 
     async def _present(
         self, url: str, kind: Kind, ladder: MultivariantPlaylist | None

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from surgecast.hls import ts
 from surgecast.hls.cmaf import Media, Track
 from surgecast.hls.observation import Finding, SegmentView
+from surgecast.hls.rules_playlist import FRAME_S
 from surgecast.hls.sps import Sps
 
-FRAME_S = 0.05
 RESTART_S = 0.5
 """How far time stamps may jump at a discontinuity: priming of sound, not a new timeline."""
 

@@ -9,13 +9,13 @@ from urllib.parse import urljoin
 
 from surgecast.hls.model import MediaSegment, OpenSegment
 from surgecast.hls.observation import Finding, MediaView, PartView, Place, Severity
+from surgecast.hls.rules_playlist import FRAME_S
 from surgecast.hls.tags import Line, read_lines
 
 PART_SHARE_MIN = 0.85
 """Of PART-TARGET (RFC 8216bis section 4.4.4.9)."""
 ROUNDING_S = 0.0005
 """DURATION and PART-TARGET are decimal texts of exact frame counts."""
-FRAME_S = 0.05
 LISTED_TARGETS = 3
 """Target durations from the end within which parts are listed."""
 

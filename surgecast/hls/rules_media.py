@@ -4,13 +4,11 @@ from collections.abc import Iterator, Sequence
 
 from surgecast.hls import cmaf, ts
 from surgecast.hls.observation import Finding, SegmentView
-from surgecast.hls.rules_cmaf import check_aligned, check_fragments
+from surgecast.hls.rules_cmaf import RESTART_S, check_aligned, check_fragments
 from surgecast.hls.rules_playlist import FRAME_S
 from surgecast.hls.sps import Sps
 
 PEAK_FACTOR = 1.25
-RESTART_S = 0.5
-"""How far time stamps may jump at a discontinuity: priming of sound, not a new timeline."""
 
 
 def check_segment(view: SegmentView, history: Sequence[SegmentView]) -> list[Finding]:

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Sequence
 
 from surgecast.hls.observation import Finding
 
-_OF_SPEED = {"R21", "R23", "R39", "R44"}
+_OF_SPEED = {"R21", "R23", "R39", "R44", "R45"}
 """Rules that a stream breaks, or a checker sees broken, where the processor is late: that segments
-come in time, that a wait ends in time, and that what is about to go is asked for in time."""
+come in time, that a wait ends in time and its bytes come at once, and that what is about to go is
+asked for in time."""
 _LATE = "the slate is shown"
 _SEAM = "#EXT-X-DISCONTINUITY\n"
 

@@ -88,3 +88,15 @@ async def test_advice_is_no_violation() -> None:
     assert (
         warned[0].line is not None and warned[0].line.text == "#EXT-X-PART-INF:PART-TARGET=0.40000"
     )
+
+
+@pytest.mark.parametrize(("name", "rule"), [("adaptive.m3u8", "R27"), ("ll.m3u8", "R24")])
+async def test_what_is_beside_and_no_playlist(name: str, rule: str) -> None:
+    """It is a finding, and the rest is checked all the same."""
+
+    def page(asked: Asked, answer: Reply | Later, now: float) -> Reply | Later:
+        return Reply(200, {}, b"<html>") if asked.path == name else answer
+
+    report = await checked(TsShow(Fault(reply=page)), 4.0)
+    assert {(one.rule, one.where.rpartition("/")[2]) for one in report.findings} == {(rule, name)}
+    assert report.looks[Look.MEDIA] >= 6
