@@ -193,12 +193,12 @@ class _LowLatencyViewing:
                 self._error = f"no playlist for {now - self._news_at:.0f} s; last: {error}"
 
     def _take_playlist(self, playlist: MediaPlaylist) -> None:
-        news = self._tracker.update(playlist, self._asked_at, self._asked)
+        anomalies = self._tracker.update(playlist, self._asked_at, self._asked)
         now = self._clock.now()
         part_target_s = playlist.part_target_s or self._seen.part_target_s
-        self._tally.anomalies.update(anomaly.kind.value for anomaly in news.anomalies)
+        self._tally.anomalies.update(anomaly.kind.value for anomaly in anomalies)
         useless = {AnomalyKind.UNCHANGED, AnomalyKind.STALE}
-        if any(anomaly.kind in useless for anomaly in news.anomalies):
+        if any(anomaly.kind in useless for anomaly in anomalies):
             self._reload_at = now + part_target_s / 2
         else:
             self._news_at = self._reload_at = now

@@ -68,14 +68,6 @@ class Reload:
         return self.msn is not None
 
 
-@dataclass(frozen=True, slots=True)
-class News:
-    """What one look at the playlist led to."""
-
-    pieces: int
-    anomalies: tuple[Anomaly, ...] = ()
-
-
 @dataclass(slots=True)
 class _Place:
     """What is wanted next. `offset_s` of that segment have been taken already."""
@@ -156,30 +148,30 @@ class PartTracker:
         self._seen = None
         self._after = None
 
-    def update(self, update: MediaPlaylist, loaded_at: float, asked: Reload) -> News:
+    def update(self, update: MediaPlaylist, loaded_at: float, asked: Reload) -> list[Anomaly]:
         """Take the answer to `asked` that began to load at `loaded_at` (monotonic seconds).
 
-        Raises RemoteError for a delta update that does not fit: `forget` and look again.
+        What is wanted of it joins `pieces`; returned is what the server must not do. Raises
+        RemoteError for a delta update that does not fit: `forget` and look again.
         """
         if update.skipped_segments and self._seen is None:
             raise RemoteError("a delta update came where the whole playlist was asked for")
         playlist = merge(self._seen, update) if self._seen is not None else update
         anomalies = self._compare(playlist, asked)
         if any(anomaly.kind is AnomalyKind.STALE for anomaly in anomalies):
-            return News(0, tuple(anomalies))
+            return anomalies
         self._seen, self._seen_at = playlist, loaded_at
         self.ended = playlist.ended
         anomalies += self._find_place(playlist)
-        before = len(self.pieces)
         self.pieces.extend(self._wanted(playlist))
         self._switch_when_possible()
-        return News(len(self.pieces) - before, tuple(anomalies))
+        return anomalies
 
     def take(self) -> Piece | None:
         """The next piece to download, or None while there is none."""
         return self.pieces.popleft() if self.pieces else None
 
-    def rejoin(self) -> None:
+    def _rejoin(self) -> None:
         """Give up the place: the next update joins at the live edge."""
         self._place = None
         self.pieces.clear()
@@ -199,7 +191,7 @@ class PartTracker:
             detail = f"the live edge went from {then[0]}.{then[1]} to {now[0]}.{now[1]}"
             if _same_start(self._seen, playlist):
                 return [Anomaly(AnomalyKind.STALE, detail)]
-            self.rejoin()
+            self._rejoin()
             return [Anomaly(AnomalyKind.MSN_WENT_BACK, detail)]
         return found + self._changed(self._seen, playlist)
 
@@ -219,7 +211,7 @@ class PartTracker:
             self._place = _joined(playlist)
             return []
         if place.msn > playlist.next_msn + 1:
-            self.rejoin()
+            self._rejoin()
             self._place = _joined(playlist)
             detail = f"wanted is {place.msn}, the live edge is {playlist.next_msn}"
             return [Anomaly(AnomalyKind.MSN_WENT_BACK, detail)]

@@ -42,8 +42,8 @@ def joined(count: int = 34) -> PartTracker:
 
 
 def look(tracker: PartTracker, playlist: MediaPlaylist, now: float = 1.0) -> list[AnomalyKind]:
-    news = tracker.update(playlist, now, tracker.reload(now))
-    return [anomaly.kind for anomaly in news.anomalies]
+    anomalies = tracker.update(playlist, now, tracker.reload(now))
+    return [anomaly.kind for anomaly in anomalies]
 
 
 def test_joins_at_the_part_hold_back() -> None:
