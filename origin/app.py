@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from origin.channel import Channel, check_writable
-from origin.gauges import watch_encoders, watch_inputs
+from origin.channel import STATES, Channel, check_writable
+from origin.gauges import watch_archives, watch_encoders, watch_inputs
 from origin.page import page_routes
 from origin.reload import diff
 from origin.settings import OriginSettings
@@ -54,6 +54,7 @@ class Origin:
         self._watch(metrics)
         watch_encoders(metrics, self.channels)
         watch_inputs(metrics, self.channels)
+        watch_archives(metrics, self.channels)
         watch_directory(metrics, self.directory)
         if self._self_checker is not None:
             self._self_checker.show(metrics)
@@ -100,13 +101,20 @@ class Origin:
                 known = ", ".join(self.settings.channels) or "none"
                 raise RemoteError(f"no channel {channel!r} is configured; there are: {known}")
             if channel in self.channels:
-                raise RemoteError(f"channel {channel!r} is running already")
+                if not self.channels[channel].ended:
+                    raise RemoteError(f"channel {channel!r} is running already")
+                await self._stop(channel)
             self._start(channel)
 
     async def stop(self, channel: str) -> None:
         """Stop a running channel; its numbers go on when it is started again."""
         async with self._changing:
             await self._stop(channel)
+
+    async def end(self, channel: str) -> str | None:
+        """End a running channel's show; the URL of what was archived of it. Raises RemoteError."""
+        async with self._changing:
+            return await self._running(channel).end()
 
     async def reload(self) -> Mapping[str, Any]:
         """Read the configuration file again and do what changed, no more.
@@ -121,12 +129,12 @@ class Origin:
                 raise
             changes = diff(self.settings, new)
             self.settings = new
-            running = set(self.channels)
+            running = {name for name, channel in self.channels.items() if not channel.ended}
             for name in (*changes.stop, *changes.replace):
-                if name in running:
+                if name in running or (name in changes.stop and name in self.channels):
                     await self._stop(name)
             for name in changes.change_source:
-                if name in self.channels:
+                if name in running:
                     await self.channels[name].change_source(new.channels[name])
             # A channel that was stopped by hand stays so, whatever its settings are now.
             for name in (*changes.start, *(set(changes.replace) & running)):
@@ -169,11 +177,15 @@ class Origin:
         channel.start()
 
     async def _stop(self, name: str) -> None:
-        channel = self.channels.pop(name, None)
-        if channel is None:
+        channel = self._running(name)
+        del self.channels[name]
+        await channel.stop()
+
+    def _running(self, name: str) -> Channel:
+        if name not in self.channels:
             known = ", ".join(self.channels) or "none"
             raise RemoteError(f"channel {name!r} is not running; running: {known}")
-        await channel.stop()
+        return self.channels[name]
 
     def _problems(self) -> Sequence[str]:
         """Why the origin is not ready, beyond windows that still fill."""
@@ -188,7 +200,6 @@ class Origin:
         return limits + told + broken
 
     def _watch(self, metrics: Metrics) -> None:
-        states = ("starting", "live", "slate", "failed")
         metrics.gauge(
             "surgecast_channel_state",
             "1 for the state a channel is in",
@@ -196,7 +207,7 @@ class Origin:
             lambda: [
                 Sample(float(channel.state == state), (name, state))
                 for name, channel in self.channels.items()
-                for state in states
+                for state in STATES
             ],
         )
         metrics.counter(

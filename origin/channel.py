@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+from origin.keeping import Keeping
 from origin.settings import ChannelSettings
 from segmenter.bounds import FED_BYTES_MAX, encoder_bytes_max
 from segmenter.channel import ChannelSegmenter
@@ -24,7 +25,7 @@ from surgecast.delivery.channels import Directory, Stage
 from surgecast.delivery.channels import Memory as StageMemory
 from surgecast.delivery.self_checker import SelfChecker
 from surgecast.delivery.session_log import FileSessionLog
-from surgecast.errors import ConfigError, SurgecastError, first_of
+from surgecast.errors import ConfigError, RemoteError, SurgecastError, first_of
 from surgecast.log import Log
 from surgecast.media.journal import ChannelJournal, Restored
 from surgecast.media.low_latency_window import LowLatencyWindow
@@ -34,6 +35,7 @@ from surgecast.media.window import Window
 from surgecast.supervise import Backoff
 
 _PART_SESSIONS = "ll-sessions.jsonl"
+STATES = ("starting", "live", "slate", "ended", "failed")
 
 
 class Channel:
@@ -68,6 +70,9 @@ class Channel:
         self._log = Log("origin", channel=name)
         self._journal: ChannelJournal | None = None
         self._restored: Restored | None = None
+        self.keeping = Keeping(name, settings.dvr, self._folder, directory.rewind)
+        self.ended = False
+        """True once its show is over; viewers still see its end."""
         self._stage: Stage | None = None
         self._segmenter: ChannelSegmenter | None = None
         self._init: InitSet | None = None
@@ -76,7 +81,9 @@ class Channel:
 
     @property
     def state(self) -> str:
-        """`starting`, `live`, `slate` or `failed`."""
+        """One of `STATES`."""
+        if self.ended:
+            return "ended"
         if self.error is not None:
             return "failed"
         return self._segmenter.state if self._segmenter else "starting"
@@ -104,7 +111,7 @@ class Channel:
             found.append(self.inputs.warning)
         if self._journal is not None and self._journal.error is not None:
             found.append(f"a restart would show less: {self._journal.error}")
-        return found
+        return found + self.keeping.warnings
 
     def start(self) -> None:
         """Begin; what goes wrong is in `error` and in the log, not raised."""
@@ -116,8 +123,23 @@ class Channel:
         if self._self_checker is not None:
             self._self_checker.forget(self.name)
         self._directory.remove(self.name)
+        await self.keeping.close()
         if self._journal is not None:
             await self._journal.close()
+
+    async def end(self) -> str | None:
+        """The show is over: playlists end, what was archived stays; its URL if there is any.
+
+        Raises RemoteError for a channel that shows nothing.
+        """
+        if self._stage is None or self.ended:
+            raise RemoteError(f"channel {self.name!r} shows nothing that could end")
+        self.ended = True
+        await self._end_tasks()
+        self._stage.end()
+        show = self.keeping.end()
+        self._log.info("the show is over", vod=show.name if show else None)
+        return f"/live/{self.name}/vod/{show.name}.m3u8" if show else None
 
     async def change_source(self, settings: ChannelSettings) -> None:
         """Go on with another source or slate; viewers stay, the timeline goes on."""
@@ -138,6 +160,7 @@ class Channel:
             "input": status.source.to_dict() if status and status.source else None,
             "encoder": self.encode.to_dict(),
             "failover": self.inputs.describe() if self.inputs else None,
+            "dvr": self.keeping.describe(),
         }
 
     @property
@@ -196,6 +219,7 @@ class Channel:
                 self._log.warning("the last numbers are not known: numbers skip ahead")
             await asyncio.to_thread(self._restore, self._journal)
         journal = self._journal
+        self.keeping.start(journal.ledger)
         async with AsyncExitStack() as opened:
             feed = await self._open_feed(self.settings.source, opened)
             backup = self.settings.backup
@@ -303,6 +327,7 @@ class Channel:
         )
         if self._self_checker is not None:
             self._self_checker.watch(self._stage)
+        self.keeping.open(window, restored.sets)
         self.restored.set()
 
     @property
@@ -343,6 +368,7 @@ class Channel:
     def publish(self, segments: SegmentSet) -> None:
         assert self._stage is not None, "a channel is opened before it publishes"
         self._stage.publish(segments)
+        self.keeping.publish(segments)
 
     def publish_part(self, parts: PartSet) -> None:
         assert self._stage is not None, "a channel is opened before it publishes"

@@ -1,9 +1,10 @@
-"""Metrics of what feeds a channel: its encoders, and which of its inputs is on air."""
+"""Metrics of what feeds a channel (its encoders and inputs), and of its archive."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from origin.channel import Channel
-from surgecast.metrics import Metrics, Sample
+from surgecast.media.archive import Archive
+from surgecast.metrics import Metrics, Read, Sample
 
 
 def watch_encoders(metrics: Metrics, channels: Mapping[str, Channel]) -> None:
@@ -81,4 +82,53 @@ def watch_inputs(metrics: Metrics, channels: Mapping[str, Channel]) -> None:
             if (inputs := c.inputs) is not None
             for reason, count in inputs.switches.items()
         ],
+    )
+
+
+def watch_archives(metrics: Metrics, channels: Mapping[str, Channel]) -> None:
+    """Show the archives of `channels`, a mapping that changes."""
+
+    def read(value: Callable[[Archive], float]) -> Read:
+        return lambda: [
+            Sample(value(c.keeping.archive), (name,))
+            for name, c in channels.items()
+            if c.keeping.archive is not None
+        ]
+
+    channel = ("channel",)
+    metrics.gauge(
+        "surgecast_dvr_bytes",
+        "Bytes of archived segments",
+        channel,
+        read(lambda archive: archive.catalog.size_bytes),
+    )
+    metrics.gauge(
+        "surgecast_dvr_queue_bytes",
+        "Bytes of segments in memory that wait for the disk",
+        channel,
+        read(lambda archive: archive.queue_bytes),
+    )
+    metrics.gauge(
+        "surgecast_dvr_alarm",
+        "1 while the archive is not written: the disk is full, slow or refuses",
+        channel,
+        read(lambda archive: archive.alarm is not None),
+    )
+    metrics.counter(
+        "surgecast_dvr_segments_written",
+        "Segment sets archived",
+        channel,
+        read(lambda archive: archive.written),
+    )
+    metrics.counter(
+        "surgecast_dvr_segments_left_out",
+        "Segment sets not archived because the disk was full or slow for too long",
+        channel,
+        read(lambda archive: archive.holes),
+    )
+    metrics.counter(
+        "surgecast_dvr_segments_lost",
+        "Archived segment sets that were found missing or damaged",
+        channel,
+        read(lambda archive: archive.lost),
     )

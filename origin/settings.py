@@ -13,6 +13,7 @@ from surgecast.delivery.settings import (
     DeliverySettings,
     SessionSettings,
 )
+from surgecast.media.archive import DvrSettings
 from surgecast.media.ledger import RUNTIME_DIR
 from surgecast.media.window import WindowSettings
 
@@ -32,6 +33,7 @@ class ChannelSettings(SegmentSettings):
     window: WindowSettings = WindowSettings()
     adaptation: AdaptationSettings = AdaptationSettings()
     sessions: SessionSettings = SessionSettings()
+    dvr: DvrSettings = DvrSettings()
 
     @model_validator(mode="after")
     def _adaptation_fits_the_ladder(self) -> Self:

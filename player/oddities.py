@@ -77,7 +77,8 @@ async def _future(url: str, view: MediaView, tools: Tools) -> None:
 async def _cmcd(url: str, kind: Kind, tools: Tools) -> None:
     plain = await tools.asker.get(url, kind)
     for how, (query, headers) in BAD_CMCD.items():
-        marked = await tools.asker.ask("GET", url + query, kind, headers)
+        added = query.replace("?", "&") if "?" in url else query
+        marked = await tools.asker.ask("GET", url + added, kind, headers)
         tools.notebook.add(http.check_cmcd(plain, marked, how))
         tools.notebook.count(Look.CMCD)
 

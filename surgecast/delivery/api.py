@@ -45,6 +45,10 @@ class Operations(Protocol):
 
     async def stop(self, channel: str) -> None: ...
 
+    async def end(self, channel: str) -> str | None:
+        """End a show for its viewers; the URL of what was archived of it."""
+        ...
+
     async def reload(self) -> Mapping[str, Any]:
         """Read the configuration again; what changed."""
         ...
@@ -72,6 +76,7 @@ class ApiHandlers:
             web.put(f"{channel}/sessions/{{session}}/rung", self._allowed(self.put_rung)),
             web.post(f"{channel}/start", self._allowed(self.start)),
             web.post(f"{channel}/stop", self._allowed(self.stop)),
+            web.post(f"{channel}/end", self._allowed(self.end)),
             web.post("/api/v1/reload", self._allowed(self.reload)),
         ]
 
@@ -160,6 +165,10 @@ class ApiHandlers:
     async def stop(self, request: web.Request) -> web.Response:
         await self._origin().stop(request.match_info["channel"])
         return web.json_response({"stopped": request.match_info["channel"]})
+
+    async def end(self, request: web.Request) -> web.Response:
+        vod = await self._origin().end(request.match_info["channel"])
+        return web.json_response({"ended": request.match_info["channel"], "vod": vod})
 
     async def reload(self, request: web.Request) -> web.Response:
         return web.json_response(dict(await self._origin().reload()))

@@ -19,10 +19,13 @@ from aiohttp import hdrs, web
 from surgecast.delivery.assets import CORS, SERVER, Asset, Refusal, Reply, accepts_gzip
 from surgecast.delivery.channels import Directory
 from surgecast.delivery.fastlane import FastHandler, FastRunner, FastServer
-from surgecast.delivery.ranges import UNSATISFIABLE, parse_range
+from surgecast.delivery.ranges import UNSATISFIABLE
+from surgecast.delivery.rewind import Stored
 from surgecast.delivery.sessions import SessionsFull
 from surgecast.delivery.settings import DeliverySettings
 from surgecast.delivery.shelf import Asked, Entry, Route
+from surgecast.delivery.spans import asked_span, count, is_known
+from surgecast.delivery.stored import send_stored
 from surgecast.delivery.waiting import UNAVAILABLE, Wait
 from surgecast.errors import ConfigError, LocalError, RemoteError
 from surgecast.log import Log
@@ -71,23 +74,38 @@ class DeliveryHandlers:
         """Everything under `/live/`."""
         if request.method == hdrs.METH_OPTIONS:
             return web.Response(status=204, headers=_PREFLIGHT)
-        route = self._find(request)
+        path, _, query = request.raw_path.partition("?")
+        route = self._find(path)
+        if route is None or self._directory.rewind.wants(query):
+            past = await self._past(request, path, query)
+            if past is not None:
+                return past
         if route is None:
             raise web.HTTPNotFound(text="there is no such object here, or not yet\n")
         if request.method not in (hdrs.METH_GET, hdrs.METH_HEAD):
             raise web.HTTPMethodNotAllowed(request.method, _METHODS.split(", "))
-        reply = self._ask(route, request.raw_path.partition("?")[2])
+        reply = self._ask(route, query)
         if isinstance(reply, Wait):
             reply = await _wait(request, reply)
-        if isinstance(reply, Refusal):
-            response = _error(reply.status, reply.text)
-            response.headers.update(reply.headers)
-            return response
-        return await _answer(request, reply)
+        return _refuse(reply) if isinstance(reply, Refusal) else await _answer(request, reply)
 
-    def _find(self, request: web.Request) -> Route | None:
+    async def _past(self, request: web.Request, path: str, query: str) -> web.StreamResponse | None:
+        """From the archive, or None. A disk that fails is told as such: what was asked is there."""
+        if request.method not in (hdrs.METH_GET, hdrs.METH_HEAD):
+            return None
+        try:
+            reply = await self._directory.rewind.ask(path, query)
+            if isinstance(reply, Stored):
+                return await send_stored(request, reply)
+        except (OSError, TimeoutError) as error:
+            log.error("archive not read", path=path, error=str(error) or "the disk does not answer")
+            return _refuse(Refusal(503, "the archive cannot be read now"))
+        if isinstance(reply, Asset):
+            return await _answer(request, reply)
+        return _refuse(reply) if reply is not None else None
+
+    def _find(self, path: str) -> Route | None:
         # The raw path: an encoded or dotted spelling of a known URL is another URL, and unknown.
-        path = request.raw_path.partition("?")[0]
         return self._directory.routes.get(f"GET {path}".encode("utf-8", "surrogateescape"))
 
     def _ask(self, route: Route, query: str) -> Reply | Wait:
@@ -155,17 +173,17 @@ async def _wait(request: web.Request, wait: Wait) -> Reply:
 async def _answer(request: web.Request, asset: Asset) -> web.StreamResponse:
     gzip = accepts_gzip(",".join(request.headers.getall(hdrs.ACCEPT_ENCODING, ())))
     headers = asset.headers(gzip)
-    if asset.etag is not None and _same(request, asset.entity_tag(gzip)):
+    if asset.etag is not None and is_known(request, asset.entity_tag(gzip)):
         for name in ("Content-Type", "Content-Encoding"):
             headers.pop(name, None)
-        return _count(asset, web.Response(status=304, headers=headers), 0)
+        return count(asset, web.Response(status=304, headers=headers), 0)
     content = asset.content(gzip)
-    span = _span(request, asset, len(content))
+    span = asked_span(request, asset, len(content))
     if span is None and request.method == hdrs.METH_GET and len(content) > _COPIED_BYTES_MAX:
         return await _send_shared(request, asset, 200, headers, memoryview(content))
     if span is None:
         sent = len(content) if request.method == hdrs.METH_GET else 0
-        return _count(asset, web.Response(body=content, headers=headers), sent)
+        return count(asset, web.Response(body=content, headers=headers), sent)
     if span == UNSATISFIABLE:
         headers = {**CORS, "Cache-Control": "no-store", "Content-Range": f"bytes */{len(content)}"}
         return web.Response(status=416, headers=headers, text="no such range\n")
@@ -181,34 +199,17 @@ async def _send_shared(
     headers["Content-Length"] = str(len(body))
     response = web.StreamResponse(status=status, headers=headers)
     await response.prepare(request)
-    _count(asset, response, len(body))
+    count(asset, response, len(body))
     await response.write(b"")  # the head alone: aiohttp would join head and body in a new object
     await response.write(body)
     await response.write_eof()
     return response
 
 
-def _count(asset: Asset, response: web.StreamResponse, size: int) -> web.StreamResponse:
-    asset.tally.requests += 1
-    asset.tally.bytes_out += size
+def _refuse(refusal: Refusal) -> web.Response:
+    response = _error(refusal.status, refusal.text)
+    response.headers.update(refusal.headers)
     return response
-
-
-def _same(request: web.Request, entity_tag: str) -> bool:
-    """If-None-Match, compared weakly as RFC 9110 section 13.1.2 wants."""
-    given = ",".join(request.headers.getall(hdrs.IF_NONE_MATCH, ()))
-    tags = [tag.strip().removeprefix("W/") for tag in given.split(",")]
-    return entity_tag in tags or tags == ["*"]
-
-
-def _span(request: web.Request, asset: Asset, size: int) -> tuple[int, int] | None:
-    """Which bytes to send; None for all of them."""
-    if not asset.ranged or request.method != hdrs.METH_GET:
-        return None
-    condition = request.headers.get(hdrs.IF_RANGE)
-    if condition is not None and condition != asset.entity_tag(gzip=False):
-        return None
-    return parse_range(request.headers.getall(hdrs.RANGE, ()), size)
 
 
 def build_app(

@@ -23,6 +23,7 @@ from surgecast.delivery.assets import (
 )
 from surgecast.delivery.egress import EgressMeter
 from surgecast.delivery.low_latency import LowLatencyStage
+from surgecast.delivery.rewind import Rewind
 from surgecast.delivery.session_shows import PartShow, SegmentShow
 from surgecast.delivery.sessions import Record, Session, SessionTable
 from surgecast.delivery.settings import WAITERS_MAX, AdaptationSettings, SessionSettings
@@ -209,6 +210,14 @@ class Stage:
         if self.low_latency is not None:
             yield self.low_latency.sessions, self.low_latency.undecided_msn
 
+    def end(self) -> None:
+        """The show is over: every playlist gets its EXT-X-ENDLIST; segments stay."""
+        self.window.end()
+        if self.low_latency is not None:
+            self.low_latency.window.end()
+        self._open_playlists()
+        self._session_assets.clear()
+
     def create_session(self, token: str) -> Asset:
         """A session under `token` and the one-variant playlist that names it (rules R3, R27)."""
         self._adaptive.create(token)
@@ -303,12 +312,17 @@ class Directory:
         self._shared = Shared(clock, self.turnstile)
         self.routes = self._shared.routes
         self.tallies = self._shared.tallies
+        self.rewind = Rewind(clock, self.tallies.of, self._window_of)
 
     def __iter__(self) -> Iterator[Stage]:
         return iter(tuple(self._shared.stages.values()))
 
     def get(self, name: str) -> Stage | None:
         return self._shared.stages.get(name)
+
+    def _window_of(self, name: str) -> Window | None:
+        stage = self.get(name)
+        return stage.window if stage is not None else None
 
     def load(self) -> Load:
         """Measured egress and viewers over all channels."""

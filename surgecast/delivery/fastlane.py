@@ -33,6 +33,7 @@ _BLOCKS_MAX = 4096
 _BLOCK_BYTES_MAX = 2048
 
 _BLOCK = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[ \t]*[\x20-\x7e]*\r\n)+\r\n")
+_PAST = re.compile(rb"(?:^|&)(?:dvr|start)=")
 _QUERY = re.compile(rb"[A-Za-z0-9%&=._~*+,;:@/!$'()-]*")
 
 # Fields that change what the answer must be. Only aiohttp deals with them.
@@ -201,7 +202,7 @@ class FastHandler(RequestHandler):
         route = self._routes.get(line)
         if route is None:
             line, _, query = line.partition(b"?")
-            if not query or _QUERY.fullmatch(query) is None:
+            if not query or _QUERY.fullmatch(query) is None or _PAST.search(query) is not None:
                 return False
             route = self._routes.get(line)
         if route is None or isinstance(route, Entry):

@@ -29,8 +29,8 @@ class SegmentShow:
         return self._window.ready
 
     @property
-    def version(self) -> int:
-        return self._window.next_msn
+    def version(self) -> tuple[int, bool]:
+        return self._window.next_msn, self._window.ended
 
     def render(self, shape: Shape, *, delta: bool) -> PlaylistText:
         """`delta` changes nothing: plain playlists are always whole."""
@@ -44,7 +44,7 @@ class SegmentShow:
             switched = change is not None and change.tagged
             lines.append(self._line(segments, rung, switched))
         header = window.header(window.discontinuity_sequence + shape.tags_gone)
-        return PlaylistText(header + "".join(lines))
+        return PlaylistText(header + "".join(lines) + window.foot)
 
     def _line(self, segments: SegmentSet, rung: str, switched: bool) -> str:
         key = (segments.msn, rung, switched)

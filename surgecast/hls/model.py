@@ -102,6 +102,7 @@ class MediaPlaylist:
     version: int = 6
     independent_segments: bool = True
     ended: bool = False
+    playlist_type: Literal["EVENT", "VOD"] | None = None
     start: Start | None = None
     server_control: ServerControl | None = None
     part_target_s: float | None = None

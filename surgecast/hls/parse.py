@@ -7,7 +7,7 @@ raises RemoteError here, with a text that says what was found instead.
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from m3u8 import parser  # type: ignore[import-untyped]
 
@@ -110,6 +110,7 @@ def _media(data: Mapping[str, Any], rest: _Rest) -> MediaPlaylist:
         version=int(data.get("version", 1)),
         independent_segments=data["is_independent_segments"],
         ended=data["is_endlist"],
+        playlist_type=_playlist_type(data.get("playlist_type")),
         start=_start(data.get("start")),
         server_control=_server_control(data.get("server_control")),
         part_target_s=_part_target_s(data["part_inf"]),
@@ -118,6 +119,16 @@ def _media(data: Mapping[str, Any], rest: _Rest) -> MediaPlaylist:
         preload_hints=tuple(hint for entry in rest.hints if (hint := _hint(entry))),
         rendition_reports=tuple(map(_report, data["rendition_reports"])),
     )
+
+
+def _playlist_type(text: str | None) -> Literal["EVENT", "VOD"] | None:
+    if text is None:
+        return None
+    if text.upper() == "VOD":
+        return "VOD"
+    if text.upper() == "EVENT":
+        return "EVENT"
+    raise RemoteError(f"EXT-X-PLAYLIST-TYPE: expected EVENT or VOD, found {text!r}")
 
 
 def _start(entry: Mapping[str, Any] | None) -> Start | None:

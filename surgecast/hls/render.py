@@ -8,6 +8,7 @@ A media playlist is `render_media_header(...)`, `render_skip(...)` in a delta up
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Literal
 
 from surgecast.hls.model import (
     MediaPlaylist,
@@ -35,6 +36,7 @@ def render_media_header(
     discontinuity_sequence: int,
     version: int = 6,
     independent_segments: bool = True,
+    playlist_type: Literal["EVENT", "VOD"] | None = None,
     start: Start | None = None,
     server_control: ServerControl | None = None,
     part_target_s: float | None = None,
@@ -43,6 +45,8 @@ def render_media_header(
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{version}"]
     if independent_segments:
         lines.append("#EXT-X-INDEPENDENT-SEGMENTS")
+    if playlist_type is not None:
+        lines.append(f"#EXT-X-PLAYLIST-TYPE:{playlist_type}")
     if start is not None:
         lines.append(_start(start))
     lines.append(f"#EXT-X-TARGETDURATION:{target_duration_s}")
@@ -130,6 +134,7 @@ def render_media(playlist: MediaPlaylist) -> str:
             discontinuity_sequence=playlist.discontinuity_sequence,
             version=playlist.version,
             independent_segments=playlist.independent_segments,
+            playlist_type=playlist.playlist_type,
             start=playlist.start,
             server_control=playlist.server_control,
             part_target_s=playlist.part_target_s,

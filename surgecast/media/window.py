@@ -143,6 +143,10 @@ class Window:
         for playlists that a cache hands out half a target duration late."""
         self.next_msn = next_msn
         self.discontinuity_sequence = discontinuity_sequence
+        self.archived_s = 0.0
+        """How much longer segments can be downloaded, because an archive has them."""
+        self.ended = False
+        """True once the show is over: nothing is published any more."""
         self._kept: dict[int, SegmentSet] = {old.msn: old for old in kept}
         if any(msn >= next_msn for msn in self._kept):
             raise LocalError(f"only sets before {next_msn} can be kept")
@@ -187,8 +191,9 @@ class Window:
         return math.ceil(peak_bps * self.segment_duration_s / 8) * self.kept_max
 
     def life_s(self, msn: int) -> float:
-        """How long an object of `msn` can still be downloaded, in whole segments."""
-        return max(0.0, float((msn + self.kept_max - self.next_msn) * self.segment_duration_s))
+        """How long an object of `msn` can still be downloaded."""
+        kept_s = float((msn + self.kept_max - self.next_msn) * self.segment_duration_s)
+        return max(0.0, kept_s) + self.archived_s
 
     def payload(self, msn: int, rung: str) -> bytes | None:
         kept = self._kept.get(msn)
@@ -236,8 +241,20 @@ class Window:
         for listener in tuple(self._listeners):
             listener(segments, gone)
 
+    def end(self) -> None:
+        """The show is over: playlists say so and never change again (RFC 8216 section 6.2.1)."""
+        self.ended = True
+        self._render()
+
+    @property
+    def foot(self) -> str:
+        """The tags after the last segment."""
+        return "#EXT-X-ENDLIST\n" if self.ended else ""
+
     def check(self, segments: SegmentSet) -> None:
         """Raise LocalError if this set cannot be the next one."""
+        if self.ended:
+            raise LocalError(f"segment {segments.msn} published after the end")
         if segments.msn != self.next_msn:
             raise LocalError(f"segment {segments.msn} published where {self.next_msn} is next")
         expected = {rendition.name for rendition in self.renditions}
@@ -266,12 +283,16 @@ class Window:
         if len(self._listed) > self.listed_max:
             self.discontinuity_sequence += self._listed.popleft().discontinuity
         self.next_msn += 1
-        header = self.header(self.discontinuity_sequence)
-        for rung, lines in self._lines.items():
+        for lines in self._lines.values():
             lines.append(render_line(segments, f"{segments.epoch}-{segments.msn}.ts"))
             if len(lines) > self.listed_max:
                 lines.popleft()
-            self._playlists[rung] = PlaylistText(header + "".join(lines))
+        self._render()
+
+    def _render(self) -> None:
+        header = self.header(self.discontinuity_sequence)
+        for rung, lines in self._lines.items():
+            self._playlists[rung] = PlaylistText(header + "".join(lines) + self.foot)
 
     def _drop(self) -> list[SegmentSet]:
         oldest_msn = self.next_msn - self.kept_max

@@ -89,6 +89,7 @@ def media_playlists(draw: st.DrawFn) -> MediaPlaylist:
         version=draw(st.integers(1, 12)),
         independent_segments=draw(st.booleans()),
         ended=draw(st.booleans()),
+        playlist_type=draw(st.sampled_from([None, "EVENT", "VOD"])),
         start=draw(st.none() | starts),
         server_control=draw(st.none() | server_controls),
         part_target_s=draw(st.none() | durations),
