@@ -5,6 +5,7 @@ sample every half second, from the media that came, the CPU it took and what the
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,12 +55,14 @@ class EncodeWatch:
         status: EncodeStatus,
         clock: Clock,
         log: Log,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._whole = ladder
         self._machine = machine
         self._status = status
         self._clock = clock
         self._log = log
+        self._sleep = sleep
         self._overload = Overload(ladder.rungs, float(ladder.frame_rate), settings)
 
     @property
@@ -75,7 +78,7 @@ class EncodeWatch:
         overload.began(began)
         try:
             while True:
-                await asyncio.sleep(SAMPLE_S)
+                await self._sleep(SAMPLE_S)
                 if encoder.child is None:
                     continue
                 process = process or ProcessMeter(encoder.child.pid, clock)
@@ -101,7 +104,7 @@ class EncodeWatch:
             self._status.speed, self._status.lag_s = None, 0.0
         encoder.leave()
         # With a whole segment nothing is lost; but what is far behind is not waited for.
-        await asyncio.sleep(_LEAVE_SEGMENTS * float(self._whole.segment_duration_s))
+        await self._sleep(_LEAVE_SEGMENTS * float(self._whole.segment_duration_s))
         encoder.leave(at_once=True)
 
     def _take(self, decision: Decision) -> None:
