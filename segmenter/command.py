@@ -271,8 +271,8 @@ def _tee(ladder: Ladder, pipes: Sequence[int], grid: PartGrid | None) -> list[st
     """
     count = len(ladder.rungs)
     assert len(pipes) == (2 if grid else 1) * count, "one pipe for each rung and form"
-    parameter_sets = "bsfs/v=dump_extra=freq=keyframe:" if grid else ""
-    segments = f"f=mpegts:{parameter_sets}flush_packets=1:pat_period=60:sdt_period=60"
+    in_parts = f"bsfs/v=dump_extra=freq=keyframe:{_NO_WAIT}:" if grid else ""
+    segments = f"f=mpegts:{in_parts}flush_packets=1:pat_period=60:sdt_period=60"
     forms = [(segments, pipe) for pipe in pipes[:count]]
     if grid is not None:
         forms += [(_fragments(grid), pipe) for pipe in pipes[count:]]
@@ -281,6 +281,11 @@ def _tee(ladder: Ladder, pipes: Sequence[int], grid: PartGrid | None) -> list[st
         for place, (options, pipe) in enumerate(forms)
     ]
     return ["-f", "tee", "|".join(slaves)]
+
+
+_NO_WAIT = "max_interleave_delta=1"
+"""Of a slave of `tee`, in microseconds: what reaches it is in order already. By default it would
+hold the picture back for 10 s when the sound stops."""
 
 
 def _fragments(grid: PartGrid) -> str:
@@ -297,7 +302,7 @@ def _fragments(grid: PartGrid) -> str:
         "f=mp4:bsfs/a=noise=drop=not(n)"
         ":movflags=+empty_moov+default_base_moof+frag_keyframe+skip_trailer"
         f":frag_duration={microseconds}:video_track_timescale={grid.video_hz}"
-        ":write_btrt=0:flush_packets=1"
+        f":write_btrt=0:{_NO_WAIT}:flush_packets=1"
     )
 
 

@@ -103,6 +103,8 @@ class LowLatencyTimeline:
         """Number of the parent that grows."""
         self._index = 0
         self._due_base = now
+        self._lead_s = 0.0
+        """By how much what was published lasts beyond the clock, a segment at most."""
         self._undo: tuple[int, float | None, int] | None = None
         """End of media, date and number of the parent to come before the newest place."""
 
@@ -142,7 +144,7 @@ class LowLatencyTimeline:
             section = self._open(run, now, utc)
         self._pace.published += 1
         section.next_source_ticks = start_ticks + self._grid.part_ticks
-        return self._take(section, now)
+        return self._take(section, now, utc)
 
     def _continues(self, section: _Section, run: int, start_ticks: int, index: int) -> bool:
         expected = section.next_source_ticks
@@ -160,7 +162,8 @@ class LowLatencyTimeline:
 
         `heard_at` is when the source was last heard, None while there is none. A viewer of parts
         has little more than half a second in hand: where there is no encoder, nobody is waited
-        for; one that is alive but late gets a segment's time at most.
+        for; one that is alive but late gets a segment's time at most. What came in a burst lasts
+        for longer.
         """
         section = self._section
         if section is not None and section.run is None:
@@ -169,7 +172,7 @@ class LowLatencyTimeline:
             patience_s = self._slate_after_s
         else:
             patience_s = self._part_s + (self._part_s if heard_at is None else self._silence_s)
-        overdue = self._due_base + patience_s
+        overdue = self._due_base + self._lead_s + patience_s
         if heard_at is None:
             return overdue
         return min(max(overdue, heard_at + self._silence_s), overdue + self._segment_s)
@@ -186,7 +189,7 @@ class LowLatencyTimeline:
         late_s = now - self.slate_due_at(None)
         if late_s > self._segment_s:  # this process stood still: there is nothing to catch up with
             section.began += late_s
-        return self._take(section, now)
+        return self._take(section, now, utc)
 
     # Both.
 
@@ -227,7 +230,7 @@ class LowLatencyTimeline:
         self._section = _Section(run, base36(epoch), self._end_ticks, None, now + lead_s)
         return self._section
 
-    def _take(self, section: _Section, now: float) -> PartPlace:
+    def _take(self, section: _Section, now: float, utc: float) -> PartPlace:
         assert self._end_utc is not None, "a section has its date"
         self._undo = self._end_ticks, self._end_utc, self._next_msn
         if self._parent is None:
@@ -252,6 +255,7 @@ class LowLatencyTimeline:
             self._index = 0
         self._end_ticks += self._grid.part_ticks
         self._end_utc += self._part_s
+        self._lead_s = min(max(0.0, self._end_utc - utc), self._segment_s)
         self._published_any = True
         self._due_base = now
         return place

@@ -1,7 +1,8 @@
 """Cuts one rung's fragments into parts: the same frames in every rung, and the sound of that time.
 
 FFmpeg fragments elsewhere when sound comes late or steps back. Here frames are counted from each
-key frame, and sound goes by its time stamp, so that parts of different rungs fit one another.
+key frame, and sound goes by its time stamp, so that parts of different rungs fit one another. No
+part waits for sound: FFmpeg has waited already, and what comes later goes with a later part.
 """
 
 from collections import deque
@@ -12,11 +13,6 @@ from segmenter.cmaf import FragmentReader, Run
 from segmenter.part_grid import SOUND_HZ, PartGrid
 from surgecast.errors import LocalError
 
-_LATE_PARTS_MAX = 2
-"""Parts of video that may be there before an older part goes without the rest of its sound."""
-_SOUND_FRAME_TICKS = 1024
-"""A part need not wait for its last frame of sound: where sound makes FFmpeg fragment, as at its
-start, that frame comes with the next part, in every rung the same."""
 _ROUNDING_TICKS = 8
 """Between the clocks of video and sound; far less than a frame of sound."""
 
@@ -51,8 +47,6 @@ class PartCutter:
         """Of the part that grows."""
         self._index: int | None = None
         """Of the part that grows; None until the next key frame."""
-        self._whole: deque[CutPart] = deque()
-        """Parts whose frames are all there; they wait for sound."""
         self._video_until: int | None = None
         self._sound: deque[Run] = deque()
         self._sound_until: int | None = None
@@ -76,15 +70,9 @@ class PartCutter:
             if fragment.sound is not None:
                 self._take_sound(fragment.sound)
             if fragment.video is not None:
-                self._take_video(fragment.video)
-            cut += self._complete()
+                cut += self._take_video(fragment.video)
             self._check_held()
         return cut
-
-    def finish(self) -> list[CutPart]:
-        """The stream has ended: what waits for sound goes without; a part that grows is lost."""
-        self._sound_until = None
-        return list(self._complete(ended=True))
 
     def _check_clocks(self) -> None:
         wanted = {"vide": self._grid.video_hz, "soun": SOUND_HZ}
@@ -96,14 +84,13 @@ class PartCutter:
 
     def _check_held(self) -> None:
         held = len(self._frames.data) if self._frames else 0
-        held += sum(len(part.video.data) for part in self._whole)
         held += sum(len(run.data) for run in self._sound)
         if held > self._held_bytes_max:
             raise LocalError(f"parts grew beyond {self._held_bytes_max} bytes before one was whole")
 
     # Video: counted from each key frame.
 
-    def _take_video(self, run: Run) -> None:
+    def _take_video(self, run: Run) -> Iterator[CutPart]:
         frame = self._grid.frame_ticks
         start = run.start
         if self._video_until is None:
@@ -116,10 +103,10 @@ class PartCutter:
         self._video_until = start + len(run.sizes) * frame
         even = Run(start, (frame,) * len(run.sizes), run.sizes, run.flags, run.data)
         for piece in _from_keys(even):
-            self._grow(piece)
+            yield from self._grow(piece)
 
-    def _grow(self, piece: Run) -> None:
-        """Add frames of which only the first can be a key frame."""
+    def _grow(self, piece: Run) -> Iterator[CutPart]:
+        """Add frames of which only the first can be a key frame; the parts that are whole then."""
         if piece.starts_with_key:
             self._index, self._frames = 0, None
         if self._index is None:
@@ -128,7 +115,7 @@ class PartCutter:
         frames = _joined(self._frames, piece) if self._frames else piece
         while len(frames.sizes) >= whole and self._index < self._grid.segment_parts:
             part, frames = frames.split(whole)
-            self._whole.append(CutPart(self._index, part, None))
+            yield CutPart(self._index, part, self._sound_of(part))
             self._index += 1
         self._frames = frames if frames.sizes else None
         if self._frames and self._index == self._grid.segment_parts:
@@ -144,22 +131,12 @@ class PartCutter:
             self._sound.append(run)
             self._sound_until = run.end
 
-    def _complete(self, *, ended: bool = False) -> Iterator[CutPart]:
-        """The oldest parts: those whose sound is there, or will not come."""
-        while self._whole:
-            part = self._whole[0]
-            end = self._grid.sound_ticks(part.video.end) - _ROUNDING_TICKS
-            until = self._sound_until
-            has_sound = until is not None and until >= end - _SOUND_FRAME_TICKS
-            if not (has_sound or ended or len(self._whole) > _LATE_PARTS_MAX):
-                return
-            self._whole.popleft()
-            if self._part_until != part.video.start:
-                self._sound_from = self._grid.sound_ticks(part.video.start) - _ROUNDING_TICKS
-            self._part_until = part.video.end
-            yield CutPart(part.index, part.video, self._sound_before(end))
-
-    def _sound_before(self, end: int) -> Run | None:
+    def _sound_of(self, frames: Run) -> Run | None:
+        """What has come of the sound up to the end of `frames`."""
+        if self._part_until != frames.start:
+            self._sound_from = self._grid.sound_ticks(frames.start) - _ROUNDING_TICKS
+        self._part_until = frames.end
+        end = self._grid.sound_ticks(frames.end) - _ROUNDING_TICKS
         gathered: Run | None = None
         while self._sound and self._sound[0].start < end:
             run, later = _split_at(self._sound.popleft(), end)

@@ -34,9 +34,8 @@ class PartMatcher:
         self._inits: dict[str, bytes] = {}
 
     def feed(self, rung: int, data: bytes) -> list[CutPartSet]:
-        """Bytes of the `rung`-th rung; none at its end. Raises LocalError where they are no use."""
-        cutter = self._cutters[rung]
-        return self._match(self._names[rung], cutter.feed(data) if data else cutter.finish())
+        """Bytes of the `rung`-th rung. Raises LocalError where they are no use."""
+        return self._match(self._names[rung], self._cutters[rung].feed(data))
 
     def _match(self, name: str, parts: Sequence[CutPart]) -> list[CutPartSet]:
         matched = []

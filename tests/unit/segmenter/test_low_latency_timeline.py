@@ -156,6 +156,17 @@ def test_dates_that_are_ahead_are_given_back_by_slates() -> None:
     assert ahead_s <= 2 * PART_S
 
 
+def test_a_source_that_comes_in_bursts_is_not_filled_up_with_slates() -> None:
+    """What was published lasts for a while; slates on top would push dates ever further ahead."""
+    channel = Channel()
+    for burst in range(30):
+        for number in range(10):
+            channel.part(1, 10 * burst + number)
+        assert channel.slates(2.0) <= 1
+    channel.check()
+    assert channel.places[-1].start_utc - channel.utc <= 2.0 + PART_S
+
+
 def test_a_clock_that_is_set_back_does_not_stop_anything() -> None:
     channel = Channel()
     channel.run(1, range(13))
