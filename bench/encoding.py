@@ -122,7 +122,7 @@ def run_origin(folder: Path, seconds: float, more: str = "") -> tuple[float, flo
     config.write_text(
         f"http: {{host: 127.0.0.1, port: {port}, connections_max: 1000}}\n"
         f"state_dir: {folder / 'state'}\n"
-        f"channels: {{bench: {{source: {{kind: test}}{more}}}}}\n",
+        f"channels: {{bench: {{source: {{kind: test}}, overload: {{enabled: false}}{more}}}}}\n",
         encoding="utf-8",
     )
     argv = [sys.executable, "-m", "surgecast.cli", "origin", "-c", str(config)]
