@@ -77,7 +77,6 @@ def _parts(pieces: list[bytes]) -> str:
     try:
         for piece in pieces:
             parts += cutter.feed(piece)
-        parts += cutter.finish()
     except LocalError as error:
         return refused(error)
     for part in parts:
