@@ -44,7 +44,8 @@ from surgecast.media.window import (
 )
 
 _PARENTS_WITH_PARTS_MAX = 3
-"""Newest segments whose parts are listed, the open one included; fewer where they are long."""
+"""Newest segments whose parts are listed; fewer where they are long. The open one is among them,
+and where it has no part yet, the hint stands for it."""
 
 _TOLERANCE_S = 1e-6
 
@@ -410,7 +411,8 @@ class LowLatencyWindow:
     def _parts_from_msn(self) -> int:
         """The first segment whose parts are listed (rule R44). Never goes back."""
         oldest = self._next_msn
-        for parent in islice(reversed(self._listed), _PARENTS_WITH_PARTS_MAX):
+        hinted = bool(self._listed) and self._listed[-1].whole
+        for parent in islice(reversed(self._listed), _PARENTS_WITH_PARTS_MAX - hinted):
             if self._end_s - parent.start_s > 3.0 * self.target_duration_s + _TOLERANCE_S:
                 break
             oldest = parent.msn

@@ -49,7 +49,7 @@ async def collect(http: aiohttp.ClientSession, origin: RunningOrigin, texts: lis
     session = next(line for line in texts[0].splitlines() if line.startswith("s/"))
     for msn in itertools.count(4):
         await until(http, f"{base}/high/media.m3u8", f"-{msn}.ts", 60)
-        for path in ("index.m3u8", "high/media.m3u8", session, "ll.m3u8"):
+        for path in ("index.m3u8", "high/media.m3u8", session, "ll.m3u8", "ll/high/media.m3u8"):
             async with http.get(f"{base}/{path}") as answer:
                 texts.append(await answer.text())
 

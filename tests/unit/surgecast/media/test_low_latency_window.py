@@ -1,6 +1,7 @@
 """What a low-latency playlist says, part by part; the rules at large are in tests/property."""
 
 import gc
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -45,6 +46,21 @@ def test_a_playlist_line_by_line() -> None:
         '#EXT-X-RENDITION-REPORT:URI="../720p/media.m3u8",LAST-MSN=10,LAST-PART=1',
         '#EXT-X-RENDITION-REPORT:URI="../360p/media.m3u8",LAST-MSN=10,LAST-PART=1',
     ]
+
+
+@pytest.mark.parametrize(
+    ("parts", "listed_from"),
+    [(5 * PARTS - 1, 2), (5 * PARTS, 3), (5 * PARTS + 1, 3), (6 * PARTS, 4)],
+)
+def test_parts_of_three_segments_are_listed_the_hinted_one_included(
+    parts: int, listed_from: int
+) -> None:
+    """Rule R44, as strict validators count: a hint is the part of a segment too."""
+    window = low_latency_window()
+    Encoder().fill(window, parts)
+    text = window.playlist("480p")
+    assert text is not None
+    assert min(map(int, re.findall(rb'-(\d+)\.\d+\.m4s"', text.body))) == listed_from
 
 
 def test_ready_with_three_segments() -> None:
