@@ -6,6 +6,7 @@ encoder's run ends with an error and another takes over. Nothing grows without e
 | queue | bound | at the bound |
 |---|---|---|
 | source to FFmpeg (`Intake`, `RtmpIngest`, children) | `FED_BYTES_MAX` | the source is held back |
+| source off air to its watcher | `WATCHED_BYTES_MAX`, then nothing is held | another watcher |
 | FFmpeg to us, a pipe for each rung | `PIPE_BYTES` and one read | FFmpeg is held back |
 | a cutter's open segments | `segment_bytes_max` | error: another encoder |
 | segments that wait for those of other rungs | `unmatched_bytes_max` | error: another encoder |
@@ -21,6 +22,8 @@ PIPE_BYTES = 1 << 20
 READ_BYTES = 1 << 18
 HELD_BYTES_MAX = 16 << 20
 """What an intake holds of a source before it holds the source back."""
+WATCHED_BYTES_MAX = 8 << 20
+"""What a watcher of a source that is not on air may leave unread."""
 RTMP_MESSAGE_BYTES_MAX = 8 << 20
 """One frame: 8 MB is a key frame of 4K at far above any broadcast rate."""
 RTMP_PENDING_BYTES_MAX = 12 << 20

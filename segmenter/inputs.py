@@ -56,6 +56,7 @@ class Inputs:
         self._due_event = asyncio.Event()
         self._failover = Failover(backup, now=clock.now(), patience_s=settings.slate.after_s)
         self._primary = self._make_line("primary", settings.source, feeds[0])
+        self._primary.on_air = True
         self._backup = self._make_line("backup", backup.source, feeds[1])
 
     def _make_line(self, name: InputName, source: Source, feed: Feed | None) -> Line:
@@ -157,7 +158,6 @@ class Inputs:
     # Doing.
 
     async def _show_what_is_on_air(self, show: Show) -> None:
-        self._primary.on_air = True
         relieved, failures, backoff = False, 0, Backoff()
         while True:
             line = self._line(self._failover.on_air)

@@ -121,13 +121,14 @@ class Line:
         """It is not encoded any more, or not yet."""
         self.on_air = False
         self.encoder = None
+        self._end_watching()
         self._begin_looking()
         intake = self.opened.intake if self.opened is not None else None
         if intake is not None:
             intake.stand_by()
             if intake.ended:
                 self.let_go()
-        if self.opened is not None and self._watched and self._watching is None:
+        if self.opened is not None and self._watched:
             self._watching = asyncio.create_task(
                 keep_running("watcher", self._watch, log=self._log)
             )

@@ -6,14 +6,12 @@ encoder would; others are opened a second time.
 
 import asyncio
 
+from segmenter.bounds import WATCHED_BYTES_MAX
 from segmenter.command import source_input, watcher_command
 from segmenter.faults import FaultWatch
 from segmenter.source import OpenSource
 from surgecast.errors import RemoteError
 from surgecast.supervise import Child
-
-_BEHIND_BYTES_MAX = 8 << 20
-"""A watcher that leaves this much of its source unread is ended."""
 
 
 async def watch_source(ffmpeg: str, opened: OpenSource, faults: FaultWatch) -> None:
@@ -35,7 +33,7 @@ async def watch_source(ffmpeg: str, opened: OpenSource, faults: FaultWatch) -> N
     def show(chunk: bytes) -> None:
         if stdin is None or stdin.is_closing():
             return
-        if stdin.transport.get_write_buffer_size() > _BEHIND_BYTES_MAX:
+        if stdin.transport.get_write_buffer_size() > WATCHED_BYTES_MAX:
             child.kill()
             return
         stdin.write(chunk)

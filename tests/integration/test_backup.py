@@ -132,3 +132,24 @@ async def test_a_primary_whose_picture_fails(tmp_path: Path, fault: str) -> None
             back = await live.seen.until("red", count=2)
             assert joins(live.seen) == ["red", "blue", "red"] and live.seen.contiguous
             assert live.joined_at(switched, back)
+
+
+async def test_sources_that_ffmpeg_opens_itself(tmp_path: Path) -> None:
+    """No connection tells that they are well: the first is watched, and returned to."""
+    test = "kind: test, width: 320, height: 180"
+    channels = (
+        f"channels:\n  live:\n    ladder: {SMALL_LADDER}\n    source: {{{test}}}\n"
+        f"    backup: {{source: {{{test}}}, return_after_s: 2}}\n"
+    )
+    async with running_origin(tmp_path, channels) as origin, aiohttp.ClientSession() as http:
+        seen = Watched(http, f"{origin.base}/live/live/low/media.m3u8")
+        live = Stage(origin, http, seen, 0, AsyncExitStack())
+        await origin.logged("the source is shown")
+        assert len(origin.children()) == 1, "what is on air is watched by its encoder"
+        await live.choose("backup")
+        number = await origin.logged("input switched channel=live to=backup")
+        await live.choose("auto")
+        await origin.logged("input switched channel=live to=primary", after=number)
+        await origin.logged("the source is shown", after=number + 2)
+        await seen.look()
+        assert seen.contiguous and len(seen.discontinuities) == 2
