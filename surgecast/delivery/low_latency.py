@@ -99,8 +99,7 @@ class LowLatencyStage:
         self._unsubscribe = window.subscribe(self._published)
 
     def publish(self, parts: PartSet, rung_cap: int) -> None:
-        """Put one part on show; `rung_cap` holds for sessions' next segment. Raises LocalError."""
-        self.window.check(parts)
+        """Put one part on show that the window takes; `rung_cap` holds for the next segment."""
         # The last part's playlist has a hint, which names the next segment's rung.
         shown_msn = parts.msn + parts.last
         if shown_msn >= self.undecided_msn:

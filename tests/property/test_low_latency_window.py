@@ -105,6 +105,8 @@ class Viewer:
                 assert age_s <= 3 * TD + 1e-3
                 assert math.isclose(sum(p.duration_s for p in segment.parts), segment.duration_s)
         assert with_parts == sorted(with_parts, reverse=True)
+        # Strict validators count segments, not seconds.
+        assert sum(with_parts) + (shown.open_segment is not None) <= 3
         assert shown.duration_s >= 3 * TD - 1e-3 or shown.media_sequence == self.start_msn
 
     def _check_all_served(self, window: LowLatencyWindow, shown: MediaPlaylist) -> None:

@@ -47,6 +47,15 @@ class LowLatencyShow:
                     return
                 await asyncio.sleep(0.001)
 
+    async def received_more(self) -> None:
+        """Return when a connection whose request is held has sent something after it."""
+        connections = self.shown.serving.server.connections
+        async with asyncio.timeout(WAIT_S):
+            while True:  # nobody is told, and that is what is tested
+                if any(one._pipelined or one._messages for one in connections):
+                    return
+                await asyncio.sleep(0.001)
+
     async def held(self, path: str, method: str = "GET", **headers: str) -> "Held":
         before = len(self.stage.room)
         task = asyncio.create_task(self.get(path, method, **headers))

@@ -277,7 +277,7 @@ async def test_what_is_sent_meanwhile_is_answered_after(fast: bool) -> None:
         await running.waiting(1)
         writer.write(line.format("/live/demo/ll/480p/e0-3.m4s", "").encode())
         writer.write(line.format("/healthz", "Connection: close\r\n").encode())
-        await writer.drain()
+        await running.received_more()
         running.publish()
         answer = await asyncio.wait_for(reader.read(), WAIT_S)
         places = [answer.find(text) for text in (b"e0-4.2.m4s", b"e0/3.0/480p", b"ok\n")]
