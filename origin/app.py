@@ -8,6 +8,8 @@ from typing import Any, get_args
 from origin.channel import STATES, Channel, check_writable
 from origin.gauges import watch_archives, watch_encoders, watch_inputs
 from origin.page import page_routes
+from origin.recording import Recording, Recordings
+from origin.recording_api import RecordingHandlers
 from origin.reload import diff
 from origin.settings import OriginSettings
 from segmenter import ffmpeg
@@ -64,7 +66,7 @@ class Origin:
             metrics,
             problems=self._problems,
             warnings=self._warnings,
-            routes=[*api.routes(), *page_routes()],
+            routes=[*api.routes(), *RecordingHandlers(self, api).routes(), *page_routes()],
         )
         async with Feeds(program) as feeds:
             self._feeds = feeds
@@ -141,6 +143,14 @@ class Origin:
                 self._start(name)
             _log.info("configuration reloaded", **changes.to_dict())
             return changes.to_dict()
+
+    def recordings(self, channel: str) -> Recordings:
+        """Those of a running channel. Raises RemoteError."""
+        return self._running(channel).keeping.recordings
+
+    def record(self, channel: str, rung: str) -> Recording:
+        """Record a rung of a running channel. Raises RemoteError, LocalError."""
+        return self._running(channel).keeping.record(rung, self._clock.utc())
 
     def running(self) -> Sequence[str]:
         return list(self.channels)

@@ -25,6 +25,7 @@ from surgecast.delivery.channels import Directory, Stage
 from surgecast.delivery.channels import Memory as StageMemory
 from surgecast.delivery.self_checker import SelfChecker
 from surgecast.delivery.session_log import FileSessionLog
+from surgecast.delivery.session_log_thread import ThreadSessionLog
 from surgecast.errors import ConfigError, RemoteError, SurgecastError, first_of
 from surgecast.log import Log
 from surgecast.media.journal import ChannelJournal, Restored
@@ -70,7 +71,7 @@ class Channel:
         self._log = Log("origin", channel=name)
         self._journal: ChannelJournal | None = None
         self._restored: Restored | None = None
-        self.keeping = Keeping(name, settings.dvr, self._folder, directory.rewind)
+        self.keeping = Keeping(name, settings, self._folder, feeds.ffmpeg, directory.rewind)
         self.ended = False
         """True once its show is over; viewers still see its end."""
         self._stage: Stage | None = None
@@ -309,8 +310,12 @@ class Channel:
             )
         low_latency = self._low_latency_window(decided) if self._in_parts else None
         self._tell_bounds(decided, window, low_latency)
-        log = FileSessionLog(self._folder)
-        part_log = FileSessionLog(self._folder, _PART_SESSIONS) if self._in_parts else None
+        log = ThreadSessionLog(FileSessionLog(self._folder))
+        part_log = (
+            ThreadSessionLog(FileSessionLog(self._folder, _PART_SESSIONS))
+            if self._in_parts
+            else None
+        )
         self._stage = self._directory.add(
             self.name,
             window,

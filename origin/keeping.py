@@ -1,13 +1,17 @@
-"""What a channel keeps of its past beside the live window: the DVR archive."""
+"""What a channel keeps of its past beside the live window: the DVR archive, and recordings."""
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from origin.recording import Recording, Recordings
+from origin.settings import ChannelSettings
 from surgecast.delivery.rewind import Rewind
+from surgecast.errors import RemoteError, SurgecastError
 from surgecast.log import Log
-from surgecast.media.archive import Archive, DvrSettings
+from surgecast.media.archive import Archive
 from surgecast.media.catalog import Show
 from surgecast.media.ledger import Ledger
 from surgecast.media.segment import SegmentSet
@@ -15,19 +19,30 @@ from surgecast.media.window import Window
 
 
 class Keeping:
-    """The archive of one channel and the task that writes it. It may be off."""
+    """The archive of one channel, which may be off, the task that writes it, and recordings."""
 
-    def __init__(self, name: str, settings: DvrSettings, folder: Path, rewind: Rewind) -> None:
+    def __init__(
+        self, name: str, settings: ChannelSettings, folder: Path, ffmpeg: str, rewind: Rewind
+    ) -> None:
         self.archive: Archive | None = None
+        self.recordings = Recordings(
+            name, folder / "recordings", ffmpeg, lambda: self._settings.disk_bytes_max
+        )
         self._name = name
-        self._settings = settings
+        self._settings = settings.dvr
+        self._recorded = settings.recording.rung
+        self._rungs: list[str] = []
         self._folder = folder
         self._rewind = rewind
         self._log = Log("origin", channel=name)
         self._writing: asyncio.Task[None] | None = None
+        self._started = False
 
     def start(self, ledger: Ledger) -> None:
         """Begin to write, and show what there is. Once; it goes on when the source changes."""
+        if not self._started:
+            self._started = True
+            self.recordings.open()
         if not self._settings.enabled or self.archive is not None:
             return
         self.archive = Archive(self._folder / "dvr", self._settings, ledger)
@@ -36,6 +51,7 @@ class Keeping:
 
     def open(self, window: Window, restored: Sequence[SegmentSet]) -> None:
         """The ladder is known."""
+        self._rungs = [rendition.name for rendition in window.renditions]
         if self.archive is None:
             return
         window.archived_s = self._settings.window_s
@@ -43,16 +59,36 @@ class Keeping:
         self._log.info("archive memory", bytes_bound=self.archive.bytes_bound)
 
     def publish(self, segments: SegmentSet) -> None:
+        if self._recorded is not None:
+            rung, self._recorded = self._recorded, None
+            self._record_from_the_start(rung, segments.start_utc)
+        self.recordings.publish(segments)
         if self.archive is not None:
+            self.archive.catalog.other_bytes = self.recordings.size_bytes
             self.archive.accept(segments)
+
+    def record(self, rung: str, utc: float) -> Recording:
+        """Record a rung from the next segment on. Raises RemoteError, LocalError."""
+        if not self._rungs:
+            raise RemoteError(f"channel {self._name!r} shows nothing that could be recorded")
+        stamp = datetime.fromtimestamp(utc, UTC).strftime("%Y%m%d-%H%M%S")
+        return self.recordings.start(rung, self._rungs, utc, stamp)
+
+    def _record_from_the_start(self, rung: str, utc: float) -> None:
+        try:
+            self.record(rung, utc)
+        except SurgecastError as error:
+            self._log.error("recording not begun", reason=str(error))
 
     def end(self) -> Show | None:
         """The show is over; it, if any of it was archived."""
+        self.recordings.stop_all()
         return self.archive.end() if self.archive is not None else None
 
     async def close(self) -> None:
         """Write what waits, if the disk lets us, and take the past off the show."""
         self._rewind.archives.pop(self._name, None)
+        await self.recordings.close()
         if self._writing is not None:
             self._writing.cancel()
             await asyncio.wait([self._writing])

@@ -27,6 +27,14 @@ class LogSettings(Settings):
     form: Literal["text", "json"] = Field(default="text", description="`json` is one object a line")
 
 
+class RecordingSettings(Settings):
+    """What is recorded to MP4 without being asked."""
+
+    rung: str | None = Field(
+        default=None, description="recorded for as long as the channel runs; none by default"
+    )
+
+
 class ChannelSettings(SegmentSettings):
     """One channel: how it is segmented, and how it is shown."""
 
@@ -34,6 +42,7 @@ class ChannelSettings(SegmentSettings):
     adaptation: AdaptationSettings = AdaptationSettings()
     sessions: SessionSettings = SessionSettings()
     dvr: DvrSettings = DvrSettings()
+    recording: RecordingSettings = RecordingSettings()
 
     @model_validator(mode="after")
     def _adaptation_fits_the_ladder(self) -> Self:
@@ -43,6 +52,11 @@ class ChannelSettings(SegmentSettings):
             if unknown := self.adaptation.unknown_rungs(names):
                 raise ValueError(
                     f"adaptation names the rung {unknown[0]}; the ladder has {', '.join(names)}"
+                )
+            if self.recording.rung is not None and self.recording.rung not in names:
+                raise ValueError(
+                    f"recording names the rung {self.recording.rung}; "
+                    f"the ladder has {', '.join(names)}"
                 )
         if self.adaptation.switch_signal == "none" and self.ladder.kind != "iso_resolution":
             raise ValueError(

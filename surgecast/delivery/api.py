@@ -20,7 +20,7 @@ from surgecast.errors import ConfigError, LocalError, RemoteError
 from surgecast.media.segment import Rendition
 from surgecast.media.window import Window
 
-Handler = Callable[[web.Request], Awaitable[web.Response]]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Operations(Protocol):
@@ -68,20 +68,22 @@ class ApiHandlers:
         """To be given to `surgecast.delivery.app.build_app`."""
         channel = "/api/v1/channels/{channel}"
         return [
-            web.get("/api/v1/channels", self._allowed(self.channels)),
-            web.get(channel, self._allowed(self.channel)),
-            web.put(f"{channel}/rung", self._allowed(self.put_rung_of_all)),
-            web.put(f"{channel}/input", self._allowed(self.put_input)),
-            web.get(f"{channel}/sessions/{{session}}/rung", self._allowed(self.rung)),
-            web.put(f"{channel}/sessions/{{session}}/rung", self._allowed(self.put_rung)),
-            web.post(f"{channel}/start", self._allowed(self.start)),
-            web.post(f"{channel}/stop", self._allowed(self.stop)),
-            web.post(f"{channel}/end", self._allowed(self.end)),
-            web.post("/api/v1/reload", self._allowed(self.reload)),
+            web.get("/api/v1/channels", self.allowed(self.channels)),
+            web.get(channel, self.allowed(self.channel)),
+            web.put(f"{channel}/rung", self.allowed(self.put_rung_of_all)),
+            web.put(f"{channel}/input", self.allowed(self.put_input)),
+            web.get(f"{channel}/sessions/{{session}}/rung", self.allowed(self.rung)),
+            web.put(f"{channel}/sessions/{{session}}/rung", self.allowed(self.put_rung)),
+            web.post(f"{channel}/start", self.allowed(self.start)),
+            web.post(f"{channel}/stop", self.allowed(self.stop)),
+            web.post(f"{channel}/end", self.allowed(self.end)),
+            web.post("/api/v1/reload", self.allowed(self.reload)),
         ]
 
-    def _allowed(self, handler: Handler) -> Handler:
-        async def guarded(request: web.Request) -> web.Response:
+    def allowed(self, handler: Handler) -> Handler:
+        """`handler` for those who may use the API; errors of surgecast become answers."""
+
+        async def guarded(request: web.Request) -> web.StreamResponse:
             if not self._may_use(request):
                 error = {"error": "not allowed", "allowed": self._who()}
                 return web.json_response(error, status=403 if self._token is None else 401)

@@ -6,7 +6,7 @@ from pathlib import Path
 from player.check import check_stream
 from segmenter import ffmpeg
 from surgecast.hls.parse import parse_media
-from tests.support.origins import Origin, channel, numbered, origin, until
+from tests.support.origins import Origin, channel, numbered, origin, until, watched
 
 DVR = {"enabled": True, "window_s": 600}
 
@@ -72,3 +72,62 @@ async def test_what_was_archived_outlives_a_kill_and_the_end_of_the_show(tmp_pat
         assert frames.count("\n0,") == 25 * len(vod.segments)
         report = await check_stream(running.base + answer["vod"], seconds=1.0)
         assert not report.findings, report.findings
+
+
+RECORDINGS = "/api/v1/channels/a/recordings"
+
+
+async def finished(running: Origin, name: str) -> Path:
+    async def done() -> bool:
+        _, body = await running.json(RECORDINGS)
+        found = {entry["name"]: entry for entry in body["recordings"]}
+        assert name not in found or found[name]["state"] != "failed", found[name]
+        return name in found and found[name]["state"] == "done" and found[name].get("bytes", 0) > 0
+
+    await until(done, f"recording {name}", 40.0)
+    status, _, content = await running.ask(f"{RECORDINGS}/{name}.mp4")
+    assert status == 200
+    path = running.folder / "downloaded.mp4"
+    path.write_bytes(content)
+    assert content.index(b"moov") < content.index(b"mdat"), "it can be played while it is loaded"
+    return path
+
+
+async def test_a_rung_is_recorded_stopped_killed_and_ended(tmp_path: Path) -> None:
+    """Playable whatever ends it; one after another, from YAML and by API; no orphan."""
+    channels = {"a": channel(recording={"rung": "low"})}
+    async with origin(tmp_path, channels) as running:
+        status, body = await running.json(RECORDINGS, "POST", json={"rung": "9p"})
+        assert status == 400 and "low" in body["error"]
+        _, body = await running.json(RECORDINGS)
+        (automatic,) = [entry["name"] for entry in body["recordings"]]
+        await running.beyond(4)
+        status, _ = await running.json(f"{RECORDINGS}/{automatic}/stop", "POST")
+        assert status == 200
+        frames = await decoded(str(await finished(running, automatic)))
+        assert frames.count("\n0,") % 25 == 0 and frames.count("\n0,") >= 4 * 25
+        for name in ("..%2f..%2forigin.yaml", "none", automatic + "x"):
+            assert (await running.ask(f"{RECORDINGS}/{name}.mp4"))[0] in (400, 404)
+
+        # Killed while it records: finished at the next start, as far as it got.
+        status, body = await running.json(RECORDINGS, "POST", json={"rung": "low"})
+        assert status == 201
+        part = running.state / "a/recordings" / f"{body['name']}.part.mp4"
+
+        async def written() -> bool:
+            return part.exists() and part.stat().st_size > 100_000
+
+        await until(written, f"some of {part}")
+        newest = max(await running.listed())
+        await running.kill()
+        await running.restart()
+        assert (await decoded(str(await finished(running, body["name"])))).count("\n0,") >= 25
+
+        # Ended in order while it records (it began by itself): no process stays.
+        await running.beyond(newest + 3)
+        children = list(running.children())
+        async with watched(children) as gone:
+            assert await running.terminate() == 0
+            await gone()
+        files = sorted(path.name for path in (running.state / "a/recordings").iterdir())
+        assert len(files) == 3 and not any(".part" in name or ".new" in name for name in files)

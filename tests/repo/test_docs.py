@@ -8,6 +8,7 @@ from functools import cache
 
 import pytest
 
+from origin.recording_api import RecordingHandlers
 from origin.settings import ChannelSettings, OriginSettings
 from scripts import config_reference
 from surgecast.cli import COMMANDS
@@ -137,7 +138,8 @@ def test_the_table_of_rules_is_what_the_book_says():
 
 def test_routes_in_code_and_docs_are_the_same():
     directory = Directory(RealClock())
-    routes = ApiHandlers(directory, ApiSettings(), None).routes()
+    api = ApiHandlers(directory, ApiSettings(), None)
+    routes = [*api.routes(), *RecordingHandlers(None, api).routes()]
     page = tree.text(DOCS / "api.md")
     documented = re.findall(r"^## ([A-Z]+ /\S+)$", page, re.MULTILINE)
     assert sorted(documented) == sorted(f"{route.method} {route.path}" for route in routes)
