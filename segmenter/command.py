@@ -271,8 +271,8 @@ def _tee(ladder: Ladder, pipes: Sequence[int], grid: PartGrid | None) -> list[st
     """
     count = len(ladder.rungs)
     assert len(pipes) == (2 if grid else 1) * count, "one pipe for each rung and form"
-    in_parts = f"bsfs/v=dump_extra=freq=keyframe:{_NO_WAIT}:" if grid else ""
-    segments = f"f=mpegts:{in_parts}flush_packets=1:pat_period=60:sdt_period=60"
+    in_band = "bsfs/v=dump_extra=freq=keyframe:" if grid else ""
+    segments = f"f=mpegts:{in_band}{_NO_WAIT}:flush_packets=1:pat_period=60:sdt_period=60"
     forms = [(segments, pipe) for pipe in pipes[:count]]
     if grid is not None:
         forms += [(_fragments(grid), pipe) for pipe in pipes[count:]]
