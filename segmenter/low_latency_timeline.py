@@ -36,6 +36,8 @@ class PartPlace:
     msn: int
     index: int
     epoch: str
+    section: str
+    """Names the section it belongs to, and what no earlier section had."""
     start_utc: float
     start_ticks: int
     """Of its first frame, on the clock of the video track."""
@@ -63,6 +65,7 @@ class _Section:
     run: int | None
     """None for a slate."""
     epoch: str
+    name: str
     start_ticks: int
     next_source_ticks: int | None
     """Where the next part begins as its encoder counts."""
@@ -209,10 +212,13 @@ class LowLatencyTimeline:
         self._index = 0
 
     def _open(self, run: int | None, now: float, utc: float) -> _Section:
-        before = self._section
+        before, hinted = self._section, self._parent is None
         self._leave()
-        epoch = max(int(utc * 1000), self._last_epoch + 1)
-        self._last_epoch = epoch
+        self._last_epoch = max(int(utc * 1000), self._last_epoch + 1)
+        name = base36(self._last_epoch)
+        # Where the segment before is whole, viewers ask for the first part of the next under the
+        # name they were told: it is this one, whoever made it (R43).
+        epoch = before.epoch if before is not None and hinted else name
         # A part's first frame was taken one part ago; a slate may have to make up for silence.
         made_up_s = self._part_s if run is not None else self._silence_s + 2 * self._part_s
         wanted_utc = utc - made_up_s
@@ -227,7 +233,7 @@ class LowLatencyTimeline:
         # A date that is ahead of the clock by a part or so is given back by a slate's pace. Ahead
         # by more, the clock was set back: the date goes on, the pace is that of the media.
         lead_s = min(start_utc - utc, self._part_s)
-        self._section = _Section(run, base36(epoch), self._end_ticks, None, now + lead_s)
+        self._section = _Section(run, epoch, name, self._end_ticks, None, now + lead_s)
         return self._section
 
     def _take(self, section: _Section, now: float, utc: float) -> PartPlace:
@@ -240,6 +246,7 @@ class LowLatencyTimeline:
             msn=self._parent,
             index=self._index,
             epoch=section.epoch,
+            section=section.name,
             start_utc=self._end_utc,
             start_ticks=self._end_ticks,
             section_ticks=section.start_ticks,

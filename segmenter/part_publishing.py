@@ -99,7 +99,7 @@ class PartPublisher:
         if place is None:
             return
         payloads = {rung: seal(part, place, grid) for rung, part in cut.parts.items()}
-        init = self._init(cut.inits, place.epoch)
+        init = self._init(cut.inits, place.section)
         if self._publish(place, init, payloads) and place.discontinuity:
             self._log.info("the source is shown in parts", msn=place.msn, run=run)
 
@@ -120,7 +120,7 @@ class PartPublisher:
                         await self._changed.wait()
                 continue
             place = timeline.place_slate(now=self._clock.now(), utc=self._clock.utc())
-            init = self._init(slate.inits, place.epoch)
+            init = self._init(slate.inits, place.section)
             if self._publish(place, init, slate.payloads(place)) and place.slate_index == 0:
                 self._log.warning("no source: the slate is shown in parts", msn=place.msn)
 
