@@ -58,6 +58,7 @@ fuzz: $(VENV)/.dev ## hostile bytes for every reader; TARGET=name, SECONDS=N for
 bench: $(VENV)/.dev ## ratios against nginx and plain FFmpeg; what a crowd of waiters costs
 	@sh scripts/system-packages.sh nginx=nginx-light wrk=wrk ffmpeg=ffmpeg
 	$(BIN)/python -m bench.delivery
+	$(BIN)/python -m bench.dvr
 	$(BIN)/python -m bench.encoding
 	$(BIN)/python -m bench.low_latency
 	$(BIN)/python -m bench.memory

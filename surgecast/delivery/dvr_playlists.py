@@ -18,8 +18,12 @@ from surgecast.media.catalog import LISTED_MIN, Show
 
 PIECE_SEGMENTS = 128
 _PIECES_MAX = 1024
-"""About 13 kB each, and some more compressed."""
+"""Whole pieces, about 13 kB each and some more compressed: 72 h of segments of 2 s."""
+_EDGES_MAX = 16
+"""Pieces at the two ends of a list, which are others with every publish."""
 _TEXTS_MAX = 8
+_TEXTS_BYTES_MAX = 8_000_000
+"""Of whole playlists; the newest is kept whatever its size."""
 
 _GZIP_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _LAST_BLOCK = b"\x03\x00"
@@ -48,6 +52,7 @@ class DvrPlaylists:
 
     def __init__(self) -> None:
         self._pieces: OrderedDict[tuple[Show, int, int, int], tuple[bytes, bytes]] = OrderedDict()
+        self._edges: OrderedDict[tuple[Show, int, int, int], tuple[bytes, bytes]] = OrderedDict()
         self._texts: OrderedDict[tuple[Show, Cut, int, bool, int], DvrText] = OrderedDict()
         self.pieces_rendered = 0
 
@@ -59,7 +64,8 @@ class DvrPlaylists:
         text = self._texts.get(key)
         if text is None:
             text = self._texts[key] = self._make(show, cut, end_number)
-            _bound(self._texts, _TEXTS_MAX)
+            fits = max(1, min(_TEXTS_MAX, _TEXTS_BYTES_MAX // len(text.body)))
+            _bound(self._texts, fits)
         return text
 
     def _make(self, show: Show, cut: Cut, end_number: int) -> DvrText:
@@ -85,14 +91,16 @@ class DvrPlaylists:
 
     def _piece(self, show: Show, first_number: int, end_number: int) -> tuple[bytes, bytes]:
         key = (show, first_number, end_number, len(show.lost))
-        piece = self._pieces.get(key)
+        whole = end_number - first_number == PIECE_SEGMENTS
+        pieces = self._pieces if whole else self._edges
+        piece = pieces.get(key)
         if piece is None:
             text = _lines(show, first_number, end_number).encode()
-            piece = self._pieces[key] = (text, _deflated(text))
+            piece = pieces[key] = (text, _deflated(text))
             self.pieces_rendered += 1
-            _bound(self._pieces, _PIECES_MAX)
+            _bound(pieces, _PIECES_MAX if whole else _EDGES_MAX)
         else:
-            self._pieces.move_to_end(key)
+            pieces.move_to_end(key)
         return piece
 
 

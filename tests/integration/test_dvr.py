@@ -1,12 +1,19 @@
 """The DVR of a real origin: killed, ended, started again; what was seen stays what it was."""
 
 import asyncio
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+
+import pytest
 
 from player.check import check_stream
 from segmenter import ffmpeg
 from surgecast.hls.parse import parse_media
 from tests.support.origins import Origin, channel, numbered, origin, until, watched
+from tests.support.verdict import seamless
 
 DVR = {"enabled": True, "window_s": 600}
 
@@ -72,6 +79,49 @@ async def test_what_was_archived_outlives_a_kill_and_the_end_of_the_show(tmp_pat
         assert frames.count("\n0,") == 25 * len(vod.segments)
         report = await check_stream(running.base + answer["vod"], seconds=1.0)
         assert not report.findings, report.findings
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 8 MB where the archive of channel `a` goes."""
+    folder = tmp_path / "state" / "a" / "dvr"
+    folder.mkdir(parents=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no small disk can be mounted here")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+async def test_a_disk_that_is_really_full(tmp_path: Path, small_disk: Path) -> None:
+    """Live untouched, a clear alarm, and the archive whole afterwards."""
+    async with origin(tmp_path, {"a": channel(dvr=DVR)}) as running:
+        await running.beyond(2)
+        filler = small_disk / "filler"
+        with suppress(OSError), filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        warning = await running.told("warnings", "channel a", "No space left")
+        assert "archive" in warning
+        before = await running.listed()
+        playlist = await running.beyond(max(before) + 3)
+        assert seamless(playlist, running.lines, "a")
+        assert (await running.readiness())["ready"]
+        _, described = await running.json("/api/v1/channels/a")
+        assert described["source"]["dvr"]["alarm"] and described["source"]["dvr"]["queue_bytes"]
+        assert await running.metric("surgecast_dvr_alarm") == 1
+        filler.unlink()
+        await running.logged("the archive is written again")
+
+        async def quiet() -> bool:
+            return await running.metric("surgecast_dvr_alarm") == 0
+
+        await until(quiet, "the end of the alarm")
+        listed = await past(running)
+        assert list(listed) == list(range(len(listed))), "whole, from the first segment on"
+        for name in list(listed.values()):
+            assert (await running.ask(f"/live/a/low/{name}"))[0] == 200
+        assert await running.metric("surgecast_dvr_segments_left_out_total") == 0
 
 
 RECORDINGS = "/api/v1/channels/a/recordings"
