@@ -61,9 +61,9 @@ class Seen:
     encoder_rss_bytes: list[int] = field(default_factory=list)
 
     def first(self, since: float, has_shed: bool) -> float | None:
-        """Seconds from `since` until something (or nothing) is shed."""
-        for at, shed in zip(self.times, self.shed, strict=True):
-            if at >= since and bool(shed) == has_shed:
+        """Seconds from `since` until something is shed, or the whole ladder encoded at a speed."""
+        for at, shed, speed in zip(self.times, self.shed, self.speeds, strict=True):
+            if at >= since and bool(shed) == has_shed and (has_shed or speed is not None):
                 return at - since
         return None
 

@@ -22,6 +22,9 @@ _LEAVE_SEGMENTS = 1.5
 """Time to finish a segment, in segments: its last sound comes with the next one."""
 
 
+_SPEED_LEAST = 0.1
+
+
 @dataclass(slots=True)
 class EncodeStatus:
     """What an operator may ask of a channel's encoder."""
@@ -102,9 +105,16 @@ class EncodeWatch:
                     break
         finally:
             self._status.speed, self._status.lag_s = None, 0.0
-        encoder.leave()
-        # With a whole segment nothing is lost; but what is far behind is not waited for.
-        await self._sleep(_LEAVE_SEGMENTS * float(self._whole.segment_duration_s))
+        await self._let_leave(encoder)
+
+    async def _let_leave(self, encoder: Encoder) -> None:
+        """With a whole segment nothing is lost; but one that takes longer than its successor
+        would, viewers have no time for."""
+        segment_s = float(self._whole.segment_duration_s)
+        speed = max(self._overload.speed or 0.0, _SPEED_LEAST)
+        if (encoder.done_s + segment_s - encoder.media_s) / speed <= segment_s:
+            encoder.leave()
+            await self._sleep(_LEAVE_SEGMENTS * segment_s)
         encoder.leave(at_once=True)
 
     def _take(self, decision: Decision) -> None:

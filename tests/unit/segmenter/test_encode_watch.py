@@ -37,11 +37,17 @@ class FakeEncoder:
     speed: float
     child: Any = field(default_factory=lambda: SimpleNamespace(pid=os.getpid()))
     began: float = 0.0
+    rest_s: float = 1.0
+    """What its segment still needs, whenever it is asked."""
     asked: list[tuple[float, bool]] = field(default_factory=list)
 
     @property
     def media_s(self) -> float:
         return (self.clock.now() - self.began) * self.speed
+
+    @property
+    def done_s(self) -> float:
+        return self.media_s + self.rest_s - 2.0
 
     def leave(self, *, at_once: bool = False) -> None:
         self.asked.append((self.clock.now() - self.began, at_once))
@@ -96,6 +102,26 @@ async def test_a_shed_and_a_return(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (status.shed, status.restores) == ((), 1)
     assert watch.ladder == LADDER
     assert len(fast.asked) == 2
+
+
+async def test_a_segment_that_would_take_too_long_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Half of it is there, at a third of the pace: the next encoder is faster."""
+    clock = ManualClock()
+    time, _ = VirtualTime(clock), Measured(monkeypatch, clock)
+    watch = EncodeWatch(
+        LADDER,
+        OverloadSettings(),
+        machine=Machine(clock),
+        status=EncodeStatus(),
+        clock=clock,
+        log=Log("test"),
+        sleep=time.sleep,
+    )
+    slow = FakeEncoder(clock, speed=0.33)
+    await time.run(watch.run(slow, None))  # type: ignore[arg-type]
+    assert [at_once for _, at_once in slow.asked] == [True]
 
 
 async def test_what_returns_is_reserved_on_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
