@@ -4,10 +4,8 @@ The timeline decides (`segmenter.low_latency_timeline`); here its decisions meet
 sink, as those for whole segments do in `segmenter.publishing`.
 """
 
-import asyncio
 from collections import deque
 from collections.abc import Mapping
-from contextlib import suppress
 
 from segmenter.encoder import Encoder, PartOutput
 from segmenter.ladder import Ladder
@@ -17,6 +15,7 @@ from segmenter.part_matcher import CutPartSet
 from segmenter.part_seal import PartSlate, seal
 from segmenter.settings import LowLatencySettings, SlateSettings
 from segmenter.sink import SegmentSink
+from segmenter.slate_pace import SlatePace
 from surgecast.clock import Clock
 from surgecast.errors import LocalError
 from surgecast.log import Log
@@ -48,10 +47,9 @@ class PartPublisher:
         self._grid: PartGrid | None = None
         self._timeline: LowLatencyTimeline | None = None
         self._slate: PartSlate | None = None
-        self._encoder: Encoder | None = None
         self._inits = deque([memory.init] if memory.init else [], maxlen=_INITS_REMEMBERED)
         self._sink_error: str | None = None
-        self._changed = asyncio.Event()
+        self._pace = SlatePace(clock)
 
     def grid(self, ladder: Ladder) -> PartGrid:
         """What a part is on `ladder`. Raises ConfigError where a frame is longer than one."""
@@ -68,7 +66,7 @@ class PartPublisher:
             slate_after_s=self._slate_settings.after_s,
             silence_s=self._slate_settings.silence_s,
         )
-        self._changed.set()
+        self._pace.changed()
 
     def output(self, run: int) -> PartOutput:
         """Where encoder run `run` writes its parts."""
@@ -78,12 +76,11 @@ class PartPublisher:
     def use_slate(self, slate: PartSlate) -> None:
         """Show this whenever the source leaves parts out."""
         self._slate = slate
-        self._changed.set()
+        self._pace.changed()
 
     def watch(self, encoder: Encoder | None) -> None:
         """The encoder that is on now: while it is heard, a slate can wait a little."""
-        self._encoder = encoder
-        self._changed.set()
+        self._pace.watch(encoder)
 
     def relieve(self, run: int) -> None:
         """Encoder run `run` goes on at the very frame where the one before it has left."""
@@ -106,23 +103,21 @@ class PartPublisher:
     async def show_slates(self) -> None:
         """Publish parts of slate whenever the source leaves some out; until cancelled."""
         while True:
-            self._changed.clear()
-            timeline, slate = self._timeline, self._slate
-            if timeline is None or slate is None:
-                await self._changed.wait()
-                continue
-            encoder = self._encoder
-            heard_at = None if encoder is None or encoder.drained else encoder.heard_at
-            wait_s = timeline.slate_due_at(heard_at) - self._clock.now()
-            if wait_s > 0:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(wait_s):
-                        await self._changed.wait()
-                continue
-            place = timeline.place_slate(now=self._clock.now(), utc=self._clock.utc())
-            init = self._init(slate.inits, place.section)
-            if self._publish(place, init, slate.payloads(place)) and place.slate_index == 0:
-                self._log.warning("no source: the slate is shown in parts", msn=place.msn)
+            await self._pace.until_due(self._slate_due_at)
+            self._show_slate()
+
+    def _slate_due_at(self, heard_at: float | None) -> float | None:
+        if self._timeline is None or self._slate is None:
+            return None
+        return self._timeline.slate_due_at(heard_at)
+
+    def _show_slate(self) -> None:
+        timeline, slate = self._timeline, self._slate
+        assert timeline is not None and slate is not None, "a slate is due when there is one"
+        place = timeline.place_slate(now=self._clock.now(), utc=self._clock.utc())
+        init = self._init(slate.inits, place.section)
+        if self._publish(place, init, slate.payloads(place)) and place.slate_index == 0:
+            self._log.warning("no source: the slate is shown in parts", msn=place.msn)
 
     def _init(self, inits: Mapping[str, bytes], epoch: str) -> InitSet:
         """The set of these bytes: the one that was on show before, where there was one."""
@@ -159,7 +154,7 @@ class PartPublisher:
             self._tell_sink_error(str(error))
             return False
         finally:
-            self._changed.set()
+            self._pace.changed()
         self._tell_sink_error(None)
         return True
 

@@ -3,14 +3,12 @@
 The timeline decides (`segmenter.timeline`); here its decisions meet the clock and the sink.
 """
 
-import asyncio
-from contextlib import suppress
-
 from segmenter.encoder import CutSet, Encoder
 from segmenter.ladder import Decided
 from segmenter.settings import SlateSettings
 from segmenter.sink import SegmentSink
 from segmenter.slate import Slate
+from segmenter.slate_pace import SlatePace
 from segmenter.status import Status
 from segmenter.timeline import Memory, Place, Timeline
 from segmenter.ts import seal
@@ -42,8 +40,7 @@ class Publisher:
         self._timeline: Timeline | None = None
         self._decided: Decided | None = None
         self._slate: Slate | None = None
-        self._encoder: Encoder | None = None
-        self._changed = asyncio.Event()
+        self._pace = SlatePace(clock)
         self.published_at: float | None = None
         """When the newest segment was put on show."""
 
@@ -67,7 +64,7 @@ class Publisher:
             silence_s=self._settings.silence_s,
         )
         self._sink.open(decided)
-        self._changed.set()
+        self._pace.changed()
         sizes = " ".join(f"{rung.name}={rung.width}x{rung.height}" for rung in ladder.rungs)
         rate = float(ladder.frame_rate)
         self._log.info("ladder", rungs=sizes, frame_rate=rate, level=ladder.level)
@@ -75,12 +72,11 @@ class Publisher:
     def use_slate(self, slate: Slate) -> None:
         """Show this whenever the source leaves a segment out."""
         self._slate = slate
-        self._changed.set()
+        self._pace.changed()
 
     def watch(self, encoder: Encoder | None) -> None:
         """The encoder that is on now: while it is heard, a slate can wait a little."""
-        self._encoder = encoder
-        self._changed.set()
+        self._pace.watch(encoder)
 
     def publish_cut(self, run: int, cut: CutSet) -> None:
         """Put one set of encoder run `run` on the timeline and on show."""
@@ -103,23 +99,20 @@ class Publisher:
     async def show_slates(self) -> None:
         """Publish a slate whenever the source leaves a segment out; until cancelled."""
         while True:
-            self._changed.clear()
-            timeline, slate = self._timeline, self._slate
-            if timeline is None or slate is None:
-                await self._changed.wait()
-                continue
-            encoder = self._encoder
-            heard_at = None if encoder is None or encoder.drained else encoder.heard_at
-            wait_s = timeline.slate_due_at(heard_at) - self._clock.now()
-            if wait_s > 0:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(wait_s):
-                        await self._changed.wait()
-                continue
-            now, utc = self._clock.now(), self._clock.utc()
-            place = timeline.place_slate(now=now, utc=utc, heard_at=heard_at)
-            if self._publish(place, slate.payloads(place)) and place.slate_index == 0:
-                self._log.warning("no source: the slate is shown", msn=place.msn)
+            self._show_slate(await self._pace.until_due(self._slate_due_at))
+
+    def _slate_due_at(self, heard_at: float | None) -> float | None:
+        if self._timeline is None or self._slate is None:
+            return None
+        return self._timeline.slate_due_at(heard_at)
+
+    def _show_slate(self, heard_at: float | None) -> None:
+        timeline, slate = self._timeline, self._slate
+        assert timeline is not None and slate is not None, "a slate is due when there is one"
+        now, utc = self._clock.now(), self._clock.utc()
+        place = timeline.place_slate(now=now, utc=utc, heard_at=heard_at)
+        if self._publish(place, slate.payloads(place)) and place.slate_index == 0:
+            self._log.warning("no source: the slate is shown", msn=place.msn)
 
     def _publish(self, place: Place, payloads: dict[str, bytes]) -> bool:
         """Whether the sink took it; what it refuses is left out, and the next one tried."""
@@ -141,7 +134,7 @@ class Publisher:
             self._tell_sink_error(str(error))
             return False
         finally:
-            self._changed.set()
+            self._pace.changed()
         self._tell_sink_error(None)
         self.published_at = self._clock.now()
         return True
