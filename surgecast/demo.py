@@ -37,6 +37,7 @@ channels:
   {channel}:
     source: {{kind: test, width: 1280, height: 720, frame_rate: 25}}
     ladder: {{rungs: default}}
+    low_latency: {{enabled: true}}
 """
 
 
