@@ -46,7 +46,7 @@ class BrowserPlayer:
     async def watch(self, url: str, seconds: float, rate: float = 1.0) -> Sighting:
         """`rate` is the speed of play, for streams that are not live."""
         sighting = Sighting(self.name)
-        async with _library_server() as base, Chromium() as browser:
+        async with library_server() as base, Chromium() as browser:
             page = await browser.page()
             asked = urlencode({"url": url, "rate": rate, "low": int(self._low_latency)})
             address = f"{base}/pages/{self._page}?{asked}"
@@ -98,7 +98,7 @@ def _read(report: dict[str, Any], sighting: Sighting) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _library_server() -> AsyncIterator[str]:
+async def library_server() -> AsyncIterator[str]:
     """Serves the pages and the libraries; yields its address."""
 
     async def library(request: web.Request) -> web.FileResponse:
