@@ -20,7 +20,7 @@ from tests.support.running import free_port, publisher, running_origin, until
 pytestmark = pytest.mark.long
 
 SECONDS = 120
-BURNERS = 5
+BURNERS = 7
 
 CHANNELS = """\
 self_check: on
@@ -28,7 +28,7 @@ channels:
   live:
     source: {{kind: rtmp, host: 127.0.0.1, port: {port}, key: sesame}}
     backup:
-      source: {{kind: test, width: 640, height: 360, frame_rate: 25}}
+      source: {{kind: rtmp, host: 127.0.0.1, port: {port}, key: spare}}
       loss_s: 1
       return_after_s: 4
     low_latency: {{enabled: true}}
@@ -37,7 +37,7 @@ channels:
       preset: veryfast
       frame_rate: 25
       rungs:
-        - {{name: high, height: 720, video_bps: 1500k}}
+        - {{name: high, height: 480, video_bps: 1000k}}
         - {{name: mid, height: 180, video_bps: 180k}}
         - {{name: low, height: 108, video_bps: 90k}}
 """
@@ -72,12 +72,12 @@ async def test_no_rule_is_broken_by_a_switched_input_and_a_shed_rung(tmp_path: P
     """Rules R16 and R25: one discontinuity, at the same place in all rungs, whatever the reason."""
     core = max(os.sched_getaffinity(0))
     port = free_port()
-    url = f"rtmp://127.0.0.1:{port}/live/sesame"
+    url, spare = (f"rtmp://127.0.0.1:{port}/live/{key}" for key in ("sesame", "spare"))
     channels = CHANNELS.format(port=port)
     async with running_origin(tmp_path, channels) as origin, aiohttp.ClientSession() as http:
         os.sched_setaffinity(origin.pid, {core})  # its encoders inherit this
-        await origin.logged("kind=rtmp")
-        async with publisher(url, size="1280x720") as first:
+        await origin.logged("input=backup kind=rtmp")
+        async with publisher(spare), publisher(url, size="1280x720") as first:
             await origin.logged("encoder started")
             await until(http, f"{origin.base}/readyz", '"ready": true', 60)
             checking = asyncio.create_task(
@@ -86,15 +86,18 @@ async def test_no_rule_is_broken_by_a_switched_input_and_a_shed_rung(tmp_path: P
             await asyncio.sleep(10)
             first.kill()
             mark = await origin.logged("input switched channel=live to=backup", 60)
-        async with publisher(url, size="1280x720"):
-            mark = await origin.logged("input switched channel=live to=primary", 60, after=mark)
-            async with burning(core):
-                mark = await origin.logged("rungs shed", 60, after=mark)
+            async with publisher(url, size="1280x720"):
+                mark = await origin.logged("input switched channel=live to=primary", 60, after=mark)
+                # One thing at a time: a handover that is starved as well would be late.
+                mark = await origin.logged("the source is shown", 60, after=mark)
                 await asyncio.sleep(10)
-            await origin.logged("rungs return", 90, after=mark)
-            report = await checking
+                async with burning(core):
+                    mark = await origin.logged("rungs shed", 60, after=mark)
+                    await asyncio.sleep(10)
+                await origin.logged("rungs return", 90, after=mark)
+                report = await checking
         async with http.get(f"{origin.base}/readyz") as answer:
             warnings = (await answer.json())["warnings"]
-    assert [f"{f.rule} {f.where} {f.what}" for f in report.findings] == []
+    assert not report.findings, "\n".join([*origin.lines, *map(str, report.findings)])
     assert [warning for warning in warnings if "breaks R" in warning] == []
     assert report.looks["blocking reloads"] > SECONDS / 2, "low latency was followed"
