@@ -20,6 +20,9 @@ from segmenter.ingest.rtmp import Ended, Published, Refused, RtmpConnection
 from surgecast.errors import LocalError, RemoteError
 from surgecast.log import Log
 
+_PARTING_S = 2.0
+"""A publisher that said it has ended may take this long to close the connection itself."""
+
 
 @dataclass(frozen=True)
 class RtmpLimits:
@@ -261,6 +264,7 @@ class _Peer(asyncio.Protocol):
         self._heard_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._paused = False
+        self._parting = False
 
     # --- asyncio.Protocol ---
 
@@ -295,7 +299,7 @@ class _Peer(asyncio.Protocol):
         if answer := self._rtmp.to_send():
             self._transport.write(answer)
         if self._rtmp.closed:
-            self._transport.close()
+            self._part()
         elif self._ingest is not None and self._ingest.full:
             self._transport.pause_reading()
             self._paused = True
@@ -338,6 +342,16 @@ class _Peer(asyncio.Protocol):
             self._watch()
         elif self._ingest is not None:
             self._ingest.end()
+
+    def _part(self) -> None:
+        """A publisher that has ended says more goodbyes than one: it closes first, in good time."""
+        if self._ingest is None:
+            self._transport.close()
+        elif not self._parting:
+            self._parting = True
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_later(_PARTING_S, self._transport.close)
 
     def _fail(self, error: RemoteError) -> None:
         self._log.warning("RTMP peer cut off", reason=str(error))
