@@ -33,7 +33,7 @@ def diff(old: OriginSettings, new: OriginSettings) -> Changes:
     both = [name for name in new.channels if name in old.channels]
     changed = [name for name in both if old.channels[name] != new.channels[name]]
     soft = [name for name in changed if old.channels[name].same_media(new.channels[name])]
-    process = ("http", "api", "log", "ffmpeg", "state_dir", "runtime_dir", "self_check")
+    process = tuple(name for name in OriginSettings.model_fields if name != "channels")
     return Changes(
         start=tuple(name for name in new.channels if name not in old.channels),
         stop=tuple(name for name in old.channels if name not in new.channels),

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from segmenter.settings import Name, RtmpSource, SegmentSettings, Source, SrtSource, UdpSource
 from surgecast.config import Settings
+from surgecast.control.settings import FleetSettings
 from surgecast.delivery.settings import (
     AdaptationSettings,
     ApiSettings,
@@ -71,7 +72,7 @@ class ChannelSettings(SegmentSettings):
         return self.model_dump(exclude=changing) == other.model_dump(exclude=changing)
 
 
-class OriginSettings(Settings):
+class OriginSettings(FleetSettings):
     """Everything an origin reads from its YAML file."""
 
     http: DeliverySettings = DeliverySettings()

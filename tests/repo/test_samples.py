@@ -7,10 +7,12 @@ import pytest
 from origin.settings import LogSettings, OriginSettings
 from segmenter.cli import SegmenterSettings
 from surgecast.config import loads
+from surgecast.control.settings import ServerSettings
 from surgecast.delivery.settings import DeliverySettings
 from tests.repo import tree
 
 CONFIGS = tree.ROOT / "configs"
+SECRET = "1234567890-1234567890"
 MODELS = {
     "minimal.yaml": OriginSettings,
     "origin.yaml": OriginSettings,
@@ -32,10 +34,13 @@ def test_channels_that_are_commented_out_load_too():
     assert "#   token:" in text
     text = re.sub(r"^  # ((?:\w+):)$", r"  \1", text, flags=re.MULTILINE)
     text = re.sub(r"^  #   ", "    ", text, flags=re.MULTILINE)
-    text = re.sub(r"^# (api:)$\n^#  ", r"\1\n ", text, flags=re.MULTILINE)
-    secrets = dict.fromkeys(re.findall(r"\$\{([A-Z_]+)\}", text), "1234567890")
+    text = re.sub(r"^# (\w+:)(?=$| +#)", r"\1", text, flags=re.MULTILINE)
+    text = re.sub(r"^#   ", "  ", text, flags=re.MULTILINE)
+    secrets = dict.fromkeys(re.findall(r"\$\{([A-Z_]+)\}", text), SECRET)
     settings = loads(text, OriginSettings, environ=secrets)
-    assert settings.api.token == "1234567890"
+    assert settings.api.token == settings.control.token == SECRET
+    assert settings.access.keys[0].secret.get_secret_value() == SECRET
+    assert [peer.id for peer in settings.peers] == ["relay-1"]
     kinds = {channel.source.kind for channel in settings.channels.values()}
     assert kinds == {"test", "file", "rtmp", "srt", "udp", "hls"}
 
@@ -44,6 +49,7 @@ def test_values_shown_as_defaults_are_the_defaults():
     settings = loads(tree.text(CONFIGS / "origin.yaml"), OriginSettings, environ={})
     assert settings.http == DeliverySettings()
     assert settings.log == LogSettings()
+    assert settings.server == ServerSettings()
     shown, default = settings.channels["studio"], settings.channels["demo"]
     assert shown.slate == default.slate
     assert shown.window == default.window
