@@ -27,7 +27,8 @@ test: system-test lint unit ## everything CI checks
 
 .PHONY: system-test
 system-test: $(VENV)/.dev
-	@sh scripts/system-packages.sh ffmpeg=ffmpeg chromium=chromium
+	@sh scripts/system-packages.sh ffmpeg=ffmpeg chromium=chromium nginx=nginx-light \
+		curl=curl openssl=openssl h2load=nghttp2-client
 
 lint: $(VENV)/.dev ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

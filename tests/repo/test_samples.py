@@ -21,7 +21,7 @@ MODELS = {
 
 
 def test_there_is_a_model_for_every_sample():
-    assert sorted(path.name for path in CONFIGS.iterdir()) == sorted(MODELS)
+    assert sorted(path.name for path in CONFIGS.glob("*.yaml")) == sorted(MODELS)
 
 
 @pytest.mark.parametrize("name", MODELS)
