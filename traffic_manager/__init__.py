@@ -1,4 +1,2 @@
-"""The manager role: fleet, demand, forecasts, policy, steering.
-
-Its place is fixed by the import contracts; nothing stands in it yet.
-"""
+"""The manager role: it knows servers, regions and viewers from reports, decides how many relays
+there are and what each may send, and tells players where to go. It never calls a media server."""
