@@ -140,6 +140,18 @@ class Variant:
     width: int | None = None
     height: int | None = None
     frame_rate: float | None = None
+    pathway_id: str | None = None
+    """The pathway this copy belongs to; without one it is `.`."""
+    stable_id: str | None = None
+    """STABLE-VARIANT-ID: the same on every pathway (rule R54)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContentSteering:
+    """EXT-X-CONTENT-STEERING: where to ask which pathway to use, and the one to begin with."""
+
+    server_uri: str
+    pathway_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,3 +161,4 @@ class MultivariantPlaylist:
     variants: tuple[Variant, ...]
     version: int = 6
     independent_segments: bool = True
+    steering: ContentSteering | None = None

@@ -13,6 +13,7 @@ from m3u8 import parser  # type: ignore[import-untyped]
 
 from surgecast.errors import RemoteError
 from surgecast.hls.model import (
+    ContentSteering,
     MediaPlaylist,
     MediaSegment,
     MultivariantPlaylist,
@@ -255,7 +256,15 @@ def _multivariant(data: Mapping[str, Any]) -> MultivariantPlaylist:
         variants=variants,
         version=int(data.get("version", 1)),
         independent_segments=data["is_independent_segments"],
+        steering=_steering(data.get("content_steering")),
     )
+
+
+def _steering(entry: Mapping[str, Any] | None) -> ContentSteering | None:
+    """None without a SERVER-URI: nobody can be asked then."""
+    if not entry or not entry.get("server_uri"):
+        return None
+    return ContentSteering(entry["server_uri"], entry.get("pathway_id"))
 
 
 def _variant(entry: Mapping[str, Any]) -> Variant:
@@ -271,6 +280,8 @@ def _variant(entry: Mapping[str, Any]) -> Variant:
         width=width,
         height=height,
         frame_rate=_optional(info.get("frame_rate"), f"variant {uri}: FRAME-RATE"),
+        pathway_id=info.get("pathway_id"),
+        stable_id=info.get("stable_variant_id"),
     )
 
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from surgecast.hls.model import (
+    ContentSteering,
     MediaPlaylist,
     MediaSegment,
     MultivariantPlaylist,
@@ -167,7 +168,16 @@ def _stream_inf(variant: Variant) -> str:
         attributes.append(f"RESOLUTION={variant.width}x{variant.height}")
     if variant.frame_rate is not None:
         attributes.append(f"FRAME-RATE={variant.frame_rate:.3f}")
+    if variant.stable_id is not None:
+        attributes.append(f'STABLE-VARIANT-ID="{variant.stable_id}"')
+    if variant.pathway_id is not None:
+        attributes.append(f'PATHWAY-ID="{variant.pathway_id}"')
     return "#EXT-X-STREAM-INF:" + ",".join(attributes)
+
+
+def _steering(steering: ContentSteering) -> str:
+    pathway = "" if steering.pathway_id is None else f',PATHWAY-ID="{steering.pathway_id}"'
+    return f'#EXT-X-CONTENT-STEERING:SERVER-URI="{steering.server_uri}"{pathway}'
 
 
 def render_multivariant(playlist: MultivariantPlaylist) -> str:
@@ -175,6 +185,8 @@ def render_multivariant(playlist: MultivariantPlaylist) -> str:
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{playlist.version}"]
     if playlist.independent_segments:
         lines.append("#EXT-X-INDEPENDENT-SEGMENTS")
+    if playlist.steering is not None:
+        lines.append(_steering(playlist.steering))
     lines += _flatten((_stream_inf(variant), variant.uri) for variant in playlist.variants)
     return "\n".join(lines) + "\n"
 

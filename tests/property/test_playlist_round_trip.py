@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from surgecast.hls.delta import merge
 from surgecast.hls.model import (
+    ContentSteering,
     MediaPlaylist,
     MediaSegment,
     MultivariantPlaylist,
@@ -100,6 +101,7 @@ def media_playlists(draw: st.DrawFn) -> MediaPlaylist:
     )
 
 
+names = st.none() | st.text("abcXYZ019._-", min_size=1, max_size=8)
 sizes = st.none() | st.tuples(st.integers(2, 8192), st.integers(2, 8192))
 
 
@@ -114,6 +116,8 @@ def variants(draw: st.DrawFn) -> Variant:
         width=width,
         height=height,
         frame_rate=draw(st.none() | st.integers(1, 240_000).map(lambda rate: rate / 1000)),
+        pathway_id=draw(names),
+        stable_id=draw(names),
     )
 
 
@@ -122,6 +126,7 @@ multivariant_playlists = st.builds(
     variants=st.lists(variants(), min_size=1, max_size=6).map(tuple),
     version=st.integers(1, 12),
     independent_segments=st.booleans(),
+    steering=st.none() | st.builds(ContentSteering, server_uri=uris, pathway_id=names),
 )
 
 
