@@ -17,6 +17,8 @@ const PLAYLISTS = { server: "adaptive.m3u8", player: "index.m3u8", low: "ll.m3u8
 const BASIC = { backBufferLength: 30, capLevelToPlayerSize: false };
 // The distance from the live edge is the server's PART-HOLD-BACK; a stall asks for a little more.
 const LOW = { lowLatencyMode: true, liveSyncOnStallIncrease: 0.25 };
+/** Join through a manager: `?join=http://host:8090`. It chooses the server, and may move us. */
+const JOIN = new URLSearchParams(location.search).get("join")?.replace(/\/$/, "") ?? null;
 const PACE = { gain: 0.5, range: 0.05, deadBand_s: 0.1, jump_s: 2, firstJump_s: 0.3 };
 
 const $ = (id) => document.getElementById(id);
@@ -140,6 +142,10 @@ function setMode(mode) {
 
 function playlistUrl() {
   const channel = encodeURIComponent(view.channel.name);
+  if (JOIN) {
+    const playlist = PLAYLISTS[view.mode].replace(".m3u8", "");
+    return new URL(`${JOIN}/watch/${channel}?playlist=${playlist}`, location.href).href;
+  }
   return new URL(`/live/${channel}/${PLAYLISTS[view.mode]}`, location.href).href;
 }
 
@@ -179,6 +185,7 @@ function attach() {
   });
   hls.on(Hls.Events.FRAG_BUFFERED, () => { view.failures = 0; });
   hls.on(Hls.Events.FRAG_CHANGED, (_, { frag }) => {
+    showServer(frag, hls.levels[frag.level]);
     show(view.mode === "server" ? rungOf(frag) : levelName(hls.levels[frag.level]));
   });
   hls.on(Hls.Events.ERROR, (_, data) => { if (data.fatal) recover(hls, data); });
@@ -227,6 +234,14 @@ function show(rung) {
   $("rung").value = rung;
   $("rung-detail").textContent = known ? describe(known) : "";
   markLadder();
+}
+
+/** Which server the picture on screen came from; a crowd may have moved us to another. */
+function showServer(frag, level) {
+  const { host } = new URL(frag.url, location.href);
+  const pathway = level?.attrs?.["PATHWAY-ID"];
+  $("server").value = pathway ?? host;
+  $("server-detail").textContent = pathway ? host : "";
 }
 
 // Switching.

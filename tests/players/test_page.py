@@ -26,6 +26,7 @@ async def test_plays_and_switches_in_both_modes(reference: stream.Reference) -> 
         await page.open(address)
         await page.reads("#state", "Live")
         await page.reads("#rung", "360p")
+        await page.reads("#server", address.split("/")[2])
         await page.evaluate(_press("[data-rung='180p']"))
         await page.reads("#report", "180p on screen")
         await page.evaluate(_press("[value=player]", "[data-rung='270p']"))
