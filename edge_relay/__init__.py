@@ -1,4 +1,4 @@
-"""The relay role: a temporary server that re-streams what it pulls from an origin.
+"""The relay role: a temporary server that re-streams what it pulls from an origin or a relay.
 
-Its place is fixed by the import contracts; nothing stands in it yet.
+What is pulled and how is in `upstream`; the process around it, with its life cycle, in `app`.
 """

@@ -1,0 +1,74 @@
+"""What an operator can say about pulling: from whom, how long to wait, how much to hold."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from surgecast.config import Settings
+from surgecast.control.messages import Label, Url
+from surgecast.units import Bytes, Seconds
+
+
+class PullSettings(Settings):
+    """Where a relay gets its media, and within which bounds."""
+
+    upstreams: tuple[Url, ...] = Field(
+        min_length=1,
+        max_length=16,
+        description="base URLs of origins or relays, the best first; the others stand in for it",
+    )
+    channels: tuple[Label, ...] = Field(
+        default=(),
+        max_length=1024,
+        description="channels to re-stream; none named: all that the upstream has",
+    )
+    prewarm: tuple[Label, ...] = Field(
+        default=(),
+        max_length=1024,
+        description="channels whose live window is pulled, in every rung, before the relay is "
+        "ready, and kept up to date whether asked for or not",
+    )
+    connections_max: int = Field(
+        default=64, ge=4, le=1024, description="connections to one upstream at the same time"
+    )
+    connect_timeout_s: Seconds = Field(
+        default=3.0, description="an upstream that takes longer to accept is penalised"
+    )
+    first_byte_timeout_s: Seconds = Field(
+        default=5.0, description="the same for the first byte of an answer"
+    )
+    stall_timeout_s: Seconds = Field(
+        default=3.0, description="the same for every further byte, and for the feed's heartbeat"
+    )
+    attempts_max: int = Field(
+        default=4, ge=1, le=20, description="tries for one object, over all upstreams"
+    )
+    retry_first_s: Seconds = Field(
+        default=0.1, description="pause before the second try; each further one is twice as long"
+    )
+    retry_max_s: Seconds = Field(default=2.0, description="longest pause between two tries")
+    penalty_s: Seconds = Field(
+        default=5.0,
+        description="an upstream that failed is asked last for this long; twice as long each time "
+        "it fails again",
+    )
+    penalty_max_s: Seconds = Field(default=60.0, description="longest such time")
+    negative_cache_s: Seconds = Field(
+        default=1.0,
+        description="an object that no upstream gave is not asked for again for this long",
+    )
+    store_bytes_max: Bytes = Field(
+        default=2_000_000_000,
+        description="media held in memory; above it the oldest is forgotten and pulled again",
+    )
+    fetches_max: int = Field(
+        default=128, ge=1, le=4096, description="objects pulled at the same time; others queue"
+    )
+    eager_segments: Annotated[int, Field(ge=0, le=1000)] = Field(
+        default=3,
+        description="a rung that was asked for within so many segments is pulled as soon as it is "
+        "announced; 0 pulls when a viewer asks",
+    )
+    channels_every_s: Seconds = Field(
+        default=5.0, description="time between two looks at which channels the upstream has"
+    )
