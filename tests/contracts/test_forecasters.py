@@ -1,0 +1,163 @@
+"""What every forecaster promises, whatever it is made of."""
+
+import copy
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from traffic_manager.forecasting.base import HORIZONS_S, QUANTILES, Forecaster
+from traffic_manager.forecasting.damped_drift import DampedDrift
+from traffic_manager.forecasting.persistence import Persistence
+
+KINDS = [Persistence, DampedDrift]
+HORIZONS = (0.0, 1.0, 7.5, 10.0, 45.0, 900.0, 3600.0)
+
+every = pytest.mark.parametrize("make", KINDS, ids=[kind.kind for kind in KINDS])
+
+
+def taught(make, values, step_s: float = 1.0) -> Forecaster:
+    forecaster = make()
+    for number, value in enumerate(values):
+        forecaster.learn(number * step_s, float(value))
+    return forecaster
+
+
+def crowd(seed: int, samples: int = 400) -> list[float]:
+    """A quiet start, a flash crowd, a plateau, noise on all of it."""
+    generator = np.random.default_rng(seed)
+    times = np.arange(samples)
+    level = 20 + 380 / (1 + np.exp(-(times - 150) / 8))
+    return list(np.maximum(level * generator.normal(1, 0.02, samples), 0) * 1e6)
+
+
+def assert_sound(forecaster: Forecaster) -> None:
+    values = forecaster.forecast(HORIZONS).values
+    assert values.shape == (len(HORIZONS), len(QUANTILES))
+    assert np.isfinite(values).all() and (values >= 0).all()
+    assert (np.diff(values, axis=1) >= 0).all()
+
+
+@every
+def test_nothing_is_said_before_the_first_sample(make):
+    with pytest.raises(ValueError, match="nothing was learned"):
+        make().forecast(HORIZONS)
+
+
+@every
+def test_useful_from_the_first_sample_and_sound_at_each(make):
+    forecaster = make()
+    for number, value in enumerate(crowd(1)):
+        forecaster.learn(float(number), value)
+        if number < 5 or number % 40 == 0:
+            assert_sound(forecaster)
+
+
+@every
+@given(
+    samples=st.lists(st.tuples(st.floats(1e-3, 1e4), st.floats(0, 1e13)), min_size=1, max_size=60)
+)
+def test_any_spacing_and_any_size_is_survived(make, samples):
+    forecaster, at_s = make(), 0.0
+    for step_s, value in samples:
+        at_s += step_s
+        forecaster.learn(at_s, value)
+    assert_sound(forecaster)
+
+
+@every
+def test_what_does_not_change_is_expected_to_stay(make):
+    forecaster = taught(make, [5e6] * 300)
+    values = forecaster.forecast(HORIZONS)
+    assert values.at(0.5) == pytest.approx([5e6] * len(HORIZONS))
+    assert values.upper(0.95) <= 5e6 * 1.2 or HORIZONS[-1] > max(HORIZONS_S)
+
+
+@every
+def test_to_forecast_and_to_explain_change_nothing(make):
+    forecaster = taught(make, crowd(2))
+    before = copy.deepcopy(forecaster.save())
+    first = forecaster.forecast(HORIZONS)
+    json.dumps(forecaster.explain())
+    assert forecaster.save() == before
+    assert (forecaster.forecast(HORIZONS).values == first.values).all()
+
+
+@every
+def test_the_same_samples_make_the_same_forecaster(make):
+    assert taught(make, crowd(3)).save() == taught(make, crowd(3)).save()
+
+
+@every
+def test_horizons_do_not_depend_on_one_another(make):
+    forecaster = taught(make, crowd(4))
+    alone = [forecaster.forecast([h]).values[0] for h in HORIZONS]
+    assert np.allclose(forecaster.forecast(HORIZONS).values, alone)
+    backwards = forecaster.forecast(HORIZONS[::-1]).values[::-1]
+    assert np.allclose(forecaster.forecast(HORIZONS).values, backwards)
+
+
+@every
+def test_saved_and_loaded_it_forecasts_and_learns_the_same(make):
+    values = crowd(5)
+    forecaster = taught(make, values[:200])
+    again = make.load(json.loads(json.dumps(forecaster.save())))
+    for number, value in enumerate(values[200:], 200):
+        assert np.array_equal(again.forecast(HORIZONS).values, forecaster.forecast(HORIZONS).values)
+        forecaster.learn(float(number), value)
+        again.learn(float(number), value)
+    assert again.save() == forecaster.save()
+
+
+@every
+def test_one_that_learned_nothing_is_saved_too(make):
+    again = make.load(json.loads(json.dumps(make().save())))
+    again.learn(0.0, 1.0)
+    assert_sound(again)
+
+
+@every
+def test_what_another_kind_saved_is_refused(make):
+    with pytest.raises(ValueError, match="kind other"):
+        make.load({**make().save(), "kind": "other"})
+
+
+@every
+@pytest.mark.parametrize(
+    ("at_s", "value"), [(2.0, 1.0), (1.0, 1.0), (3.0, -1.0), (3.0, math.nan), (math.inf, 1.0)]
+)
+def test_a_sample_that_cannot_be_is_refused_and_changes_nothing(make, at_s, value):
+    forecaster = taught(make, [1.0, 2.0, 3.0])
+    before = forecaster.save()
+    with pytest.raises(ValueError, match="sample"):
+        forecaster.learn(at_s, value)
+    assert forecaster.save() == before
+
+
+@every
+def test_memory_is_bounded(make):
+    short, long = taught(make, crowd(6, 4000), 10), taught(make, crowd(6, 12_000), 10)
+    assert len(json.dumps(long.save())) < 1.1 * len(json.dumps(short.save()))
+
+
+@every
+def test_the_upper_quantile_covers_what_comes(make):
+    """Once it has seen some crowds: 95 % is promised, nine in ten asked, 30 s ahead."""
+    values = crowd(7) * 4
+    forecaster, covered, asked = make(), 0, 0
+    for number, value in enumerate(values):
+        if number > 400 and number + 30 < len(values):
+            asked += 1
+            covered += values[number + 30] <= forecaster.forecast([30.0]).upper(0.95)
+        forecaster.learn(float(number), value)
+    assert covered / asked > 0.9
+
+
+@every
+def test_a_quantile_that_is_none_is_refused(make):
+    forecast = taught(make, [1.0]).forecast([10.0])
+    with pytest.raises(ValueError, match=r"no quantile 0\.9; allowed: 0\.05"):
+        forecast.upper(0.9)

@@ -1,0 +1,43 @@
+"""The slope of the last moments, damped: numbers that can be checked by hand."""
+
+import math
+
+import pytest
+
+from traffic_manager.forecasting.damped_drift import DampedDrift
+from traffic_manager.forecasting.persistence import Persistence
+
+
+def taught(samples, **settings) -> DampedDrift:
+    forecaster = DampedDrift(**settings)
+    for at_s, value in samples:
+        forecaster.learn(at_s, value)
+    return forecaster
+
+
+def test_a_rise_goes_on_and_is_damped():
+    forecaster = taught([(float(s), 10.0 * s) for s in range(11)], window_s=10, damping_s=60)
+    near, far = forecaster.forecast([3.0, 1e6]).at(0.5)
+    assert near == pytest.approx(100 + 10 * 60 * (1 - math.exp(-3 / 60)))
+    assert far == pytest.approx(100 + 10 * 60)
+    assert forecaster.explain()["slope_per_s"] == pytest.approx(10)
+
+
+def test_a_fall_ends_at_nothing():
+    forecaster = taught([(float(s), 100.0 - 10 * s) for s in range(10)])
+    assert forecaster.forecast([100.0]).at(0.5) == [0.0]
+
+
+def test_samples_before_a_silence_say_nothing_of_the_slope():
+    forecaster = taught([(0.0, 0.0), (1.0, 50.0), (100.0, 500.0)], window_s=15)
+    assert forecaster.forecast([10.0]).at(0.5) == [500.0]
+
+
+def test_in_the_rise_of_a_flash_crowd_it_is_ahead_of_persistence():
+    """20 to 400 viewers in 30 s: a third of the way up, 10 s ahead."""
+    samples = [(float(s), 20 + max(0, s - 60) * 380 / 30) for s in range(71)]
+    drift, stays = taught(samples), Persistence()
+    for at_s, value in samples:
+        stays.learn(at_s, value)
+    truth = 20 + 20 * 380 / 30
+    assert abs(drift.forecast([10.0]).at(0.5)[0] - truth) < 0.6 * abs(stays.level - truth)
