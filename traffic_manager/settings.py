@@ -3,10 +3,13 @@
 Only values and what must agree within them are here. `surgecast.config.load` turns YAML into them.
 """
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from surgecast.config import Settings
-from surgecast.units import Seconds
+from surgecast.control.messages import Label
+from surgecast.units import Bps, Seconds
 
 
 class FleetSettings(Settings):
@@ -39,3 +42,116 @@ class FleetSettings(Settings):
     skew_max_s: Seconds = Field(
         default=5.0, description="a server's clock that is off by more is told as a warning"
     )
+
+
+class RelayLimits(Settings):
+    """How many relays there may be."""
+
+    relays_min: int = Field(default=0, ge=0, le=1000, description="kept even with no viewer")
+    relays_max: int = Field(default=8, ge=0, le=1000, description="never more than that")
+
+    @model_validator(mode="after")
+    def _min_within_max(self) -> Self:
+        if self.relays_min > self.relays_max:
+            raise ValueError(
+                f"relays_min {self.relays_min} is above relays_max {self.relays_max}; "
+                f"allowed: at most {self.relays_max}"
+            )
+        return self
+
+
+class PolicySettings(Settings):
+    """When relays come and go, and what happens while they cannot come."""
+
+    setpoint: float = Field(
+        default=0.7, gt=0, lt=1, description="share of egress budgets that is to be in use"
+    )
+    margin: float = Field(
+        default=0.1,
+        gt=0,
+        lt=1,
+        description="dead band: relays start above setpoint + margin, drain below the difference",
+    )
+    utilisation_target: float = Field(
+        default=0.85, gt=0, le=1, description="share of a server's capacity that is its budget"
+    )
+    capacity_default_bps: Bps = Field(
+        default=1_000_000_000,
+        description="capacity of a server that tells none, and of a relay before its first report",
+    )
+    limits: RelayLimits = Field(
+        default=RelayLimits(), description="how many relays each region may have"
+    )
+    regions: dict[Label, RelayLimits] = Field(
+        default_factory=dict, max_length=256, description="limits of single regions, by name"
+    )
+    relays_max: int = Field(default=16, ge=0, le=1000, description="relays in all regions together")
+    step_out_max: int = Field(default=4, ge=1, le=100, description="relays started at once")
+    cooldown_out_s: Seconds = Field(
+        default=5.0, description="pause between two starts in one region"
+    )
+    hold_in_s: Seconds = Field(
+        default=60.0, description="demand must be low for this long before a relay drains"
+    )
+    cooldown_in_s: Seconds = Field(
+        default=60.0, description="no relay drains for this long after one was started or drained"
+    )
+    after_loss_s: Seconds = Field(
+        default=120.0, description="no relay drains for this long after a server was lost"
+    )
+    retry_first_s: Seconds = Field(
+        default=2.0, description="pause after a start that failed; doubled for each in a row"
+    )
+    retry_max_s: Seconds = Field(default=60.0, description="longest of these pauses")
+    drain_deadline_s: Seconds = Field(
+        default=60.0, description="a draining relay ends after this time, whoever is left"
+    )
+    wanted_rungs: dict[Label, Label] = Field(
+        default_factory=dict,
+        max_length=1024,
+        description="channel: rung that its viewers are to have; the best one by default",
+    )
+    budget_share_min: float = Field(
+        default=0.4,
+        gt=0,
+        le=1,
+        description="an egress budget is lowered ahead of a crowd to no less than this share",
+    )
+    rung_caps: bool = Field(
+        default=True, description="whether rungs are capped while no relay can come"
+    )
+    rung_cap_hold_s: Seconds = Field(
+        default=20.0, description="a rung cap stays this long after it was last needed"
+    )
+
+    @model_validator(mode="after")
+    def _band_lies_within_the_budget(self) -> Self:
+        if self.setpoint + self.margin > 1:
+            raise ValueError(
+                f"relays would start above {self.setpoint + self.margin:g} of the budget, which "
+                f"is never reached; allowed: margin up to {1 - self.setpoint:g}"
+            )
+        if self.margin >= self.setpoint:
+            raise ValueError(
+                f"relays would never drain (below {self.setpoint - self.margin:g} of the "
+                f"budget); allowed: margin below {self.setpoint:g}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _limits_agree(self) -> Self:
+        least = sum(limits.relays_min for limits in self.regions.values())
+        if least > self.relays_max:
+            raise ValueError(
+                f"regions are to have {least} relays at least, and relays_max is "
+                f"{self.relays_max}; allowed: relays_max of {least} or more"
+            )
+        if self.retry_first_s > self.retry_max_s:
+            raise ValueError(
+                f"retry_first_s {self.retry_first_s:g} is above retry_max_s; "
+                f"allowed: at most {self.retry_max_s:g}"
+            )
+        return self
+
+    def of_region(self, region: str) -> RelayLimits:
+        return self.regions.get(region, self.limits)

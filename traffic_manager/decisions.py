@@ -1,0 +1,50 @@
+"""What the policy decides, as values: each with the rule, the inputs and what is expected. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Action = Literal["start", "drain", "budget", "rung_cap"]
+Rule = Literal[
+    "demand_above_setpoint",
+    "forecast_above_setpoint",
+    "demand_below_setpoint",
+    "relays_min",
+    "relays_max",
+    "operator_offset",
+    "crowd_before_relays",
+    "relays_suffice",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One thing to be done.
+
+    `start`: `count` relays in `region`. `drain`: `server`. `budget`: `server` may send
+    `budget_bps`, or what its own YAML says (None). `rung_cap`: `channel` on `server` goes no higher
+    than `rung`; None lifts that.
+    """
+
+    action: Action
+    region: str
+    rule: Rule
+    why: str
+    expected: str
+    count: int = 0
+    server: str = ""
+    channel: str = ""
+    rung: str | None = None
+    budget_bps: float | None = None
+    inputs: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The decisions of one tick, and what stands after them."""
+
+    decisions: tuple[Decision, ...] = ()
+    budgets: Mapping[str, float] = field(default_factory=dict)
+    """Server -> egress budget; servers that are not in here go by their own."""
+    rung_caps: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Server -> channel -> rung."""
