@@ -1,33 +1,52 @@
 """What an operator can say about pulling: from whom, how long to wait, how much to hold."""
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from surgecast.config import Settings
 from surgecast.control.messages import Label, Url
 from surgecast.units import Bytes, Seconds
 
+T = TypeVar("T")
 
-class PullSettings(Settings):
-    """Where a relay gets its media, and within which bounds."""
 
-    upstreams: tuple[Url, ...] = Field(
+def _listed(value: object) -> object:
+    """`"a, b"` as a list: what can stand in one variable of the environment."""
+    return (
+        [piece.strip() for piece in value.split(",") if piece.strip()]
+        if isinstance(value, str)
+        else value
+    )
+
+
+Listed = Annotated[tuple[T, ...], BeforeValidator(_listed)]
+
+
+class SourceSettings(Settings):
+    """Where a relay gets its media, and what of it."""
+
+    upstreams: Listed[Url] = Field(
         min_length=1,
         max_length=16,
         description="base URLs of origins or relays, the best first; the others stand in for it",
     )
-    channels: tuple[Label, ...] = Field(
+    channels: Listed[Label] = Field(
         default=(),
         max_length=1024,
         description="channels to re-stream; none named: all that the upstream has",
     )
-    prewarm: tuple[Label, ...] = Field(
+    prewarm: Listed[Label] = Field(
         default=(),
         max_length=1024,
         description="channels whose live window is pulled, in every rung, before the relay is "
         "ready, and kept up to date whether asked for or not",
     )
+
+
+class PullBounds(Settings):
+    """How long is waited for upstreams, and how much is held."""
+
     connections_max: int = Field(
         default=64, ge=4, le=1024, description="connections to one upstream at the same time"
     )
@@ -72,3 +91,7 @@ class PullSettings(Settings):
     channels_every_s: Seconds = Field(
         default=5.0, description="time between two looks at which channels the upstream has"
     )
+
+
+class PullSettings(SourceSettings, PullBounds):
+    """Where a relay gets its media, and within which bounds."""

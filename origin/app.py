@@ -1,6 +1,8 @@
 """The origin put together: the one place that knows all of its parts."""
 
 import asyncio
+import random
+import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -18,8 +20,9 @@ from segmenter.ingest.feeds import Feeds
 from segmenter.machine import Machine
 from surgecast.clock import Clock, RealClock
 from surgecast.config import load
+from surgecast.control.steward import Steward
 from surgecast.delivery.api import ApiHandlers
-from surgecast.delivery.app import build_app, serve
+from surgecast.delivery.app import Serving, build_app, serve
 from surgecast.delivery.channels import Directory
 from surgecast.delivery.gauges import watch_directory, watch_server
 from surgecast.delivery.self_checker import SelfChecker
@@ -77,11 +80,26 @@ class Origin:
                     watch_server(metrics, at.server)
                     self._limit_warning = at.limit_warning
                     _log.info("serving", host=at.host, port=at.port, ffmpeg=program)
+                    steward = self._steward(at)
+                    steward.watch(metrics)
+                    steward.state = "serving"
+                    await steward.run()
                     await asyncio.Event().wait()
             finally:
                 await asyncio.gather(*(channel.stop() for channel in self.channels.values()))
                 if self._self_checker is not None:
                     await self._self_checker.close()
+
+    def _steward(self, at: Serving) -> Steward:
+        return Steward(
+            self.settings,
+            self.directory,
+            url=self.settings.server.url(at.host, at.port),
+            is_origin=True,
+            boot=secrets.token_hex(8),
+            clock=self._clock,
+            jitter=random.random,
+        )
 
     async def _start_all(self) -> None:
         """Start every channel, and wait until those with a past show it again: a player that

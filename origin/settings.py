@@ -1,7 +1,7 @@
 """The origin's configuration file: what is served, where, and what must agree within it."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
@@ -14,18 +14,10 @@ from surgecast.delivery.settings import (
     DeliverySettings,
     SessionSettings,
 )
+from surgecast.log import LogSettings
 from surgecast.media.archive import DvrSettings
 from surgecast.media.ledger import RUNTIME_DIR
 from surgecast.media.window import WindowSettings
-
-
-class LogSettings(Settings):
-    """How the process logs, to standard error."""
-
-    level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="the least that is logged"
-    )
-    form: Literal["text", "json"] = Field(default="text", description="`json` is one object a line")
 
 
 class RecordingSettings(Settings):

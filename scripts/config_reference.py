@@ -4,7 +4,7 @@
 """
 
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from edge_relay.settings import RelaySettings
 from origin.settings import OriginSettings
 from segmenter.cli import SegmenterSettings
 from segmenter.settings import Name
@@ -36,7 +37,11 @@ _BASE[SecretStr] = "secret text"
 def tables() -> str:
     """Every setting of every role, role by role, shared models once."""
     seen: set[type[BaseModel]] = set()
-    roles = (("Origin", OriginSettings), ("Segmenter", SegmenterSettings))
+    roles = (
+        ("Origin", OriginSettings),
+        ("Relay", RelaySettings),
+        ("Segmenter", SegmenterSettings),
+    )
     return "\n".join(
         piece
         for title, model in roles
@@ -55,14 +60,22 @@ def _sections(
 ) -> Iterator[str]:
     """The model's table, then those of the models in it that had none yet."""
     seen.add(model)
+    inherited = _told_before(model, seen)
     if title:
-        yield f"### {title}\n\n{_first_paragraph(model)}\n"
-    yield "\n".join(_table(model))
+        but = " As the setting of this name further up, but for:" if inherited else ""
+        yield f"### {title}\n\n{_first_paragraph(model)}{but}\n"
+    yield "\n".join(_table(model, inherited))
     for name, field in model.model_fields.items():
         inner = f"{path}{name}"
         for found in _models_in(field.annotation):
             if found not in seen:
                 yield from _sections(found, *_place(inner, field, found), seen)
+
+
+def _told_before(model: type[BaseModel], seen: set[type[BaseModel]]) -> set[str]:
+    """Fields whose meaning stands in the table of the model that this one refines."""
+    told = {name for base in model.__mro__[1:] if base in seen for name in base.model_fields}
+    return told - set(model.__annotations__)
 
 
 def _place(path: str, field: FieldInfo, found: type[BaseModel]) -> tuple[str, str]:
@@ -75,12 +88,12 @@ def _place(path: str, field: FieldInfo, found: type[BaseModel]) -> tuple[str, st
     return f"{path}.", path
 
 
-def _table(model: type[BaseModel]) -> Iterator[str]:
+def _table(model: type[BaseModel], left_out: Collection[str]) -> Iterator[str]:
     yield "| setting | value | default | meaning |"
     yield "|---|---|---|---|"
     for name, field in model.model_fields.items():
-        if name == "kind" and field.is_required():
-            continue  # it is in the section's title
+        if name in left_out or (name == "kind" and field.is_required()):
+            continue  # a kind is in the section's title
         meaning = field.description or _UNSAID.get((model, name)) or _meaning_of_models(field)
         value = _value(field.annotation, field.metadata)
         yield f"| `{name}` | {value} | {_default(field)} | {meaning} |"
@@ -121,7 +134,8 @@ def _value(annotation: Any, metadata: Iterable[Any] = ()) -> str:
 
 
 def _plural(annotation: Any) -> str:
-    return "mappings" if _models_in(annotation) else f"{_value(annotation)}s"
+    word, comma, bounds = _value(annotation).partition(",")
+    return "mappings" if _models_in(annotation) else f"{word}s{comma}{bounds}"
 
 
 def _base(annotation: Any, metadata: Iterable[Any]) -> str:

@@ -13,6 +13,7 @@ from surgecast.errors import SurgecastError
 
 COMMANDS = {
     "origin": ("origin.cli", "transcode, segment and serve channels"),
+    "relay": ("edge_relay.cli", "re-stream what an origin or another relay serves"),
     "segment": ("segmenter.cli", "package a source into a folder, without a server"),
     "play": ("player.cli", "watch a stream without a screen and report how it went"),
     "check": ("player.check_cli", "watch a stream and name the HLS rules it breaks"),

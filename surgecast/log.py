@@ -10,7 +10,20 @@ import sys
 from datetime import UTC, datetime
 from typing import Literal, TextIO
 
+from pydantic import Field
+
+from surgecast.config import Settings
+
 _FIELDS = "surgecast_fields"
+
+
+class LogSettings(Settings):
+    """How the process logs, to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="the least that is logged"
+    )
+    form: Literal["text", "json"] = Field(default="text", description="`json` is one object a line")
 
 
 class Log:

@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -173,19 +174,28 @@ class Child:
 
 
 async def run_until_stopped(
-    main: Callable[[], Awaitable[None]], *, stopping: Callable[[], None] | None = None
+    main: Callable[[], Awaitable[None]],
+    *,
+    stopping: Callable[[], None] | None = None,
+    asked: Callable[[], bool] | None = None,
 ) -> None:
     """Run `main()` until it ends or SIGTERM / SIGINT arrives.
 
     The first signal cancels `main`, which then cleans up in its `finally` blocks; the second ends
-    the process at once (children die with it).
+    the process at once (children die with it). With `asked`, that is called before all this: if it
+    says True, `main` is going to end by itself, and only the next signal is the first.
     """
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(main())
     signals = 0
+    was_asked = asked is None
 
     def on_signal() -> None:
-        nonlocal signals
+        nonlocal signals, was_asked
+        if not was_asked and asked is not None:
+            was_asked = True
+            if asked():
+                return
         signals += 1
         if signals > 1:
             _log.warning("stopped at once by a second signal")
@@ -205,3 +215,14 @@ async def run_until_stopped(
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
+
+
+def process_age_s() -> float:
+    """Seconds since this process was started, interpreter and imports included; 0 if not known."""
+    try:
+        with open("/proc/self/stat", encoding="ascii", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+        started_s = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started_s)
+    except (OSError, AttributeError, IndexError, ValueError):
+        return 0.0

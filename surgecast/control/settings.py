@@ -52,7 +52,7 @@ class ControlSettings(Settings):
     )
     timeout_s: Seconds = Field(default=3.0, description="a manager that takes longer is away")
     retry_max_s: Seconds = Field(
-        default=15.0, description="longest pause between reports to a manager that is away"
+        default=15.0, description="longest pause that a busy manager can ask for between reports"
     )
     answer_bytes_max: Annotated[int, Field(ge=4096, le=64 * 1024 * 1024)] = Field(
         default=4 * 1024 * 1024, description="longest answer of the manager, in bytes"

@@ -8,6 +8,8 @@ from functools import cache
 
 import pytest
 
+from edge_relay.drain_api import drain_routes
+from edge_relay.settings import RelaySettings
 from origin.recording_api import RecordingHandlers
 from origin.settings import ChannelSettings, OriginSettings
 from scripts import config_reference
@@ -105,7 +107,9 @@ def test_every_setting_has_a_meaning():
 @pytest.mark.parametrize("page", tree.pages(), ids=tree.place)
 def test_yaml_in_the_docs_loads(page):
     for block in tree.blocks(page, "yaml"):
-        if "channels:" in block:
+        if "upstreams:" in block:
+            loads(block, RelaySettings, environ=KEYS)
+        elif "channels:" in block:
             loads(block, OriginSettings, environ=KEYS)
         else:
             source = "" if "source:" in block else "source: {kind: test}\n"
@@ -139,7 +143,8 @@ def test_the_table_of_rules_is_what_the_book_says():
 def test_routes_in_code_and_docs_are_the_same():
     directory = Directory(RealClock())
     api = ApiHandlers(directory, ApiSettings(), None)
-    routes = [*api.routes(), *RecordingHandlers(None, api).routes()]
+    drain = drain_routes(api, lambda order, reason: None)
+    routes = [*api.routes(), *RecordingHandlers(None, api).routes(), *drain]
     page = tree.text(DOCS / "api.md")
     documented = re.findall(r"^## ([A-Z]+ /\S+)$", page, re.MULTILINE)
     assert sorted(documented) == sorted(f"{route.method} {route.path}" for route in routes)

@@ -4,11 +4,13 @@ import re
 
 import pytest
 
-from origin.settings import LogSettings, OriginSettings
+from edge_relay.settings import LifeSettings, RelayDeliverySettings, RelaySettings
+from origin.settings import OriginSettings
 from segmenter.cli import SegmenterSettings
 from surgecast.config import loads
 from surgecast.control.settings import ServerSettings
 from surgecast.delivery.settings import DeliverySettings
+from surgecast.log import LogSettings
 from tests.repo import tree
 
 CONFIGS = tree.ROOT / "configs"
@@ -16,6 +18,7 @@ SECRET = "1234567890-1234567890"
 MODELS = {
     "minimal.yaml": OriginSettings,
     "origin.yaml": OriginSettings,
+    "relay.yaml": RelaySettings,
     "segmenter.yaml": SegmenterSettings,
 }
 
@@ -34,15 +37,36 @@ def test_channels_that_are_commented_out_load_too():
     assert "#   token:" in text
     text = re.sub(r"^  # ((?:\w+):)$", r"  \1", text, flags=re.MULTILINE)
     text = re.sub(r"^  #   ", "    ", text, flags=re.MULTILINE)
-    text = re.sub(r"^# (\w+:)(?=$| +#)", r"\1", text, flags=re.MULTILINE)
-    text = re.sub(r"^#   ", "  ", text, flags=re.MULTILINE)
-    secrets = dict.fromkeys(re.findall(r"\$\{([A-Z_]+)\}", text), SECRET)
+    text, secrets = _uncommented(text)
     settings = loads(text, OriginSettings, environ=secrets)
     assert settings.api.token == settings.control.token == SECRET
     assert settings.access.keys[0].secret.get_secret_value() == SECRET
     assert [peer.id for peer in settings.peers] == ["relay-1"]
     kinds = {channel.source.kind for channel in settings.channels.values()}
     assert kinds == {"test", "file", "rtmp", "srt", "udp", "hls"}
+
+
+def _uncommented(text: str) -> tuple[str, dict[str, str]]:
+    """A sample with the settings that are commented out, and an environment for it."""
+    text = re.sub(r"^# (\w+:)(?=$| +#| \[)", r"\1", text, flags=re.MULTILINE)
+    text = re.sub(r"^#   ", "  ", text, flags=re.MULTILINE)
+    return text, dict.fromkeys(re.findall(r"\$\{([A-Z_]+)\}", text), SECRET)
+
+
+def test_what_is_commented_out_of_the_relays_sample_loads_too():
+    text, secrets = _uncommented(tree.text(CONFIGS / "relay.yaml"))
+    settings = loads(text, RelaySettings, environ=secrets)
+    assert settings.control.token == settings.api.token == SECRET
+    assert settings.channels == settings.prewarm == ("demo",)
+
+
+def test_one_relay_file_does_for_all():
+    environ = {"SURGECAST_SERVER": "r7", "SURGECAST_UPSTREAMS": "http://a:1, http://b:2"}
+    settings = loads(tree.text(CONFIGS / "relay.yaml"), RelaySettings, environ=environ)
+    assert settings.server.id == "r7"
+    assert settings.upstreams == ("http://a:1", "http://b:2")
+    assert settings.http == RelayDeliverySettings()
+    assert settings.life == LifeSettings()
 
 
 def test_values_shown_as_defaults_are_the_defaults():

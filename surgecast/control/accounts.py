@@ -1,0 +1,57 @@
+"""What a server's directory says in a report to the manager. Read only, and never a wait."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from surgecast.control.messages import ChannelReport, RungReport
+from surgecast.delivery.channels import Directory, Stage
+from surgecast.delivery.sessions import SessionTable
+
+_MEDIA = ("segment", "part", "low_latency_segment")
+
+
+def channel_reports(directory: Directory, region: str) -> list[ChannelReport]:
+    """All channels on show; `region` is that of viewers who do not say theirs."""
+    return [_channel(stage, region) for stage in directory]
+
+
+def media_requests(directory: Directory) -> int:
+    """Segments and parts that viewers were sent since the process started."""
+    kinds = directory.tallies.by_kind
+    return sum(kinds[kind].requests for kind in _MEDIA if kind in kinds)
+
+
+def _channel(stage: Stage, region: str) -> ChannelReport:
+    window = stage.window
+    rungs: Counter[str] = Counter(s.rung for table in _tables(stage) for s in table)
+    variants = [(r.name, window.variant(r, "")) for r in window.renditions]
+    return ChannelReport(
+        channel=stage.name,
+        ready=window.ready,
+        next_msn=window.next_msn,
+        target_duration_s=float(window.target_duration_s),
+        ladder=[
+            RungReport(
+                rung=name,
+                peak_bps=variant.peak_bps,
+                average_bps=variant.average_bps or variant.peak_bps,
+                sessions=rungs[name],
+            )
+            for name, variant in variants
+        ],
+        rung_cap=_cap(stage),
+        viewers={region: stage.viewers} if stage.viewers else {},
+        sessions_here=stage.viewers,
+    )
+
+
+def _cap(stage: Stage) -> str | None:
+    """None where the whole ladder is allowed."""
+    cap = stage.sessions.rung_cap
+    return None if cap == stage.sessions.rungs[0] else cap
+
+
+def _tables(stage: Stage) -> Iterator[SessionTable]:
+    yield stage.sessions
+    if stage.low_latency is not None:
+        yield stage.low_latency.sessions
