@@ -11,9 +11,9 @@ from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
 
-RATE_MIN = 0.95
-RATE_MAX = 1.05
-"""Media seconds a second. Sound at these speeds is not noticed."""
+RATE_MIN = 0.9
+RATE_MAX = 1.1
+"""Media seconds a second; no controller asks for more."""
 
 
 class State(StrEnum):

@@ -8,7 +8,6 @@ import sys
 from rich.console import Console
 
 from player.arguments import seconds_above_0
-from player.low_latency import play_low_latency
 from player.report import Report, as_table
 from player.session import Options, play
 from surgecast.errors import RemoteError
@@ -44,8 +43,15 @@ def run(args: argparse.Namespace) -> int:
     latest = _Latest(Report(args.url, 0.0), shown=args.progress)
     options = Options(abr=not args.no_abr)
     try:
-        watch = play_low_latency if args.low_latency else play
-        report = asyncio.run(watch(args.url, args.seconds, on_update=latest.take, options=options))
+        report = asyncio.run(
+            play(
+                args.url,
+                args.seconds,
+                on_update=latest.take,
+                options=options,
+                low_latency=args.low_latency,
+            )
+        )
     except RemoteError as error:
         return _failed(str(error))
     except KeyboardInterrupt:

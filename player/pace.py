@@ -5,8 +5,9 @@ time since the server last said something. It is kept at the hold-back, and a pa
 after each stall: what stalled once would stall again there.
 """
 
-from player.buffer import RATE_MAX, RATE_MIN
-
+RATE_MIN = 0.95
+RATE_MAX = 1.05
+"""Sound at these speeds is not noticed."""
 GAIN_PER_S = 0.5
 """Change of speed for each second off the wanted distance."""
 DEAD_BAND_PARTS = 0.5

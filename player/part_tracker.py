@@ -129,6 +129,12 @@ class PartTracker:
         self._wish = None if url == self.url else url
         self._switch_when_possible()
 
+    def move(self, url: str) -> None:
+        """Go on with the same rendition on another server: what was seen must be there too."""
+        if self.url != url:
+            self.url, self._wish = url, None
+            self._map_url = None
+
     def reload(self, now: float) -> Reload:
         """The next look.
 

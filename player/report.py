@@ -63,6 +63,10 @@ class Report:
     bandwidth_bps: float = 0.0
     request_errors: Mapping[str, int] = field(default_factory=dict)
     anomalies: Mapping[str, int] = field(default_factory=dict)
+    moves: int = 0
+    """From one server to another."""
+    rejoins: int = 0
+    """Times the stream was opened again."""
     error: str | None = None
     """Why the viewing ended early; None when it did not."""
     low_latency: LowLatency | None = None
@@ -125,6 +129,7 @@ def as_table(report: Report) -> Table:
         "bandwidth": f"{report.bandwidth_bps / 1e6:.1f} Mbit/s",
         "request errors": _counts(report.request_errors),
         "anomalies": _counts(report.anomalies),
+        "moves": f"{report.moves}, opened again {report.rejoins}",
     }
     if report.low_latency is not None:
         rows |= _low_latency(report.low_latency)

@@ -1,7 +1,6 @@
 """What a viewing adds up to while it lasts: counts and samples, and the report made of them."""
 
 from collections import Counter
-from collections.abc import Mapping
 
 from player.buffer import PlaybackBuffer, State
 from player.report import LowLatency, Report, latency_of
@@ -12,17 +11,29 @@ class Tally:
 
     def __init__(self) -> None:
         self.anomalies: Counter[str] = Counter()
+        self.request_errors: Counter[str] = Counter()
+        self.moves = 0
+        self.rejoins = 0
+        self.blocked_reloads = 0
+        self.delta_updates = 0
+        self.parts = 0
         self._rungs: Counter[str] = Counter()
         self._last_rung = ""
         self._switches = 0
         self._received_bytes = 0
         self._latencies: list[float] = []
 
-    def media(self, rung: str, size_bytes: int) -> None:
+    def low_latency_reload(self, blocking: bool, delta: bool) -> None:
+        """A playlist came that was asked for like this."""
+        self.blocked_reloads += blocking
+        self.delta_updates += delta
+
+    def media(self, rung: str, size_bytes: int, *, is_part: bool = False) -> None:
         """A segment or part of `rung` has come."""
         self._switches += bool(self._last_rung) and rung != self._last_rung
         self._last_rung = rung
         self._rungs[rung] += 1
+        self.parts += is_part
         self._received_bytes += size_bytes
 
     def sample(self, buffer: PlaybackBuffer, utc: float) -> None:
@@ -37,7 +48,6 @@ class Tally:
         elapsed_s: float,
         buffer: PlaybackBuffer,
         bandwidth_bps: float,
-        request_errors: Mapping[str, int],
         error: str | None,
         low_latency: LowLatency | None = None,
     ) -> Report:
@@ -58,8 +68,10 @@ class Tally:
             segments=self._rungs.total(),
             received_bytes=self._received_bytes,
             bandwidth_bps=bandwidth_bps,
-            request_errors=dict(request_errors),
+            request_errors=dict(self.request_errors),
             anomalies=dict(self.anomalies),
+            moves=self.moves,
+            rejoins=self.rejoins,
             error=error,
             low_latency=low_latency,
         )

@@ -8,9 +8,9 @@ from collections import deque
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
-from surgecast.hls.model import MediaPlaylist
+from surgecast.hls.model import MediaPlaylist, MediaSegment
 
 HOLD_BACK_TARGETS = 3
 """Start this many target durations from the live edge (RFC 8216 section 6.3.3)."""
@@ -23,6 +23,7 @@ class AnomalyKind(StrEnum):
     MSN_WENT_BACK = "media sequence went back"
     SEGMENTS_MISSED = "segments missed"
     URI_CHANGED = "segment URI changed"
+    DISCONTINUITY_CHANGED = "discontinuity number changed"
     UNCHANGED = "blocking reload without news"
 
 
@@ -73,6 +74,15 @@ class Tracker:
             self._wanted_msn = self.fetches[0].msn
             self.fetches.clear()
 
+    def again_from(self, msn: int, url: str) -> None:
+        """Go on with another variant from `msn` on."""
+        self.switch(url)
+        self._wanted_msn = msn
+
+    def move(self, url: str) -> None:
+        """Go on with the same playlist on another server: what was seen must be there too."""
+        self.url = url
+
     def update(self, playlist: MediaPlaylist, loaded_at: float) -> Update:
         """Take a playlist that began to load at `loaded_at` (monotonic seconds).
 
@@ -101,20 +111,21 @@ class Tracker:
             return []
         first = max(old.media_sequence, playlist.media_sequence)
         common = range(first, min(old.next_msn, playlist.next_msn))
-        changed = [msn for msn in common if _uri(old, msn) != _uri(playlist, msn)]
+        changed = [msn for msn in common if not same_object(_uri(old, msn), _uri(playlist, msn))]
         if playlist.next_msn < old.next_msn:
             detail = f"the last segment went from {old.next_msn - 1} to {playlist.next_msn - 1}"
             if common and not changed:
                 return [Anomaly(AnomalyKind.STALE, detail)]
             self._restart()
             return [Anomaly(AnomalyKind.MSN_WENT_BACK, detail)]
-        return [
+        found = [
             Anomaly(
                 AnomalyKind.URI_CHANGED,
                 f"segment {msn} was {_uri(old, msn)}, is {_uri(playlist, msn)}",
             )
             for msn in changed
         ]
+        return found + renumbered(old, playlist, common)
 
     def _restart(self) -> None:
         """The numbers mean something else now: join again at the live edge."""
@@ -146,6 +157,42 @@ class Tracker:
             self.fetches.append(Fetch(msn, url, segment.duration_s, moment, segment.discontinuity))
             queued += 1
         return queued
+
+
+def same_object(one: str, other: str) -> bool:
+    """True where two URIs name the same object, on whatever server and with whatever query.
+
+    Those are what a server may change in a line it has published (hls.js compares as much).
+    """
+    if one == other:
+        return True
+    paths = [urlsplit(uri).path.split("/")[-2:] for uri in (one, other)]
+    shared = min(map(len, paths))
+    return paths[0][-shared:] == paths[1][-shared:]
+
+
+def renumbered(old: MediaPlaylist, new: MediaPlaylist, common: range) -> list[Anomaly]:
+    """Rule R2: the discontinuity number of the first segment that is new in neither changed."""
+    if not common or common[0] < max(old.first_msn, new.first_msn):
+        return []
+    was, now = discontinuity_number(old, common[0]), discontinuity_number(new, common[0])
+    tags = [_discontinuities(playlist, common) for playlist in (old, new)]
+    if was == now and tags[0] == tags[1]:
+        return []
+    detail = f"segment {common[0]} had number {was}, has {now}"
+    return [Anomaly(AnomalyKind.DISCONTINUITY_CHANGED, detail)]
+
+
+def discontinuity_number(playlist: MediaPlaylist, msn: int) -> int:
+    """Of a listed segment: the tags up to it, those that have left included."""
+    before = playlist.segments[: msn - playlist.first_msn + 1]
+    return playlist.discontinuity_sequence + sum(segment.discontinuity for segment in before)
+
+
+def _discontinuities(playlist: MediaPlaylist, msns: range) -> list[bool]:
+    first = playlist.first_msn
+    listed: tuple[MediaSegment, ...] = playlist.segments[msns[0] - first : msns[-1] - first + 1]
+    return [segment.discontinuity for segment in listed[1:]]
 
 
 def _uri(playlist: MediaPlaylist, msn: int) -> str:

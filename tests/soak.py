@@ -22,8 +22,6 @@ from pathlib import Path
 from typing import Any
 
 from player.check import check_stream
-from player.low_latency import play_low_latency
-from player.report import Report
 from player.session import Options, play
 from segmenter import ffmpeg
 from surgecast.errors import RemoteError
@@ -214,11 +212,12 @@ class Soak:
 
     async def _play(self, name: str) -> None:
         """A viewer who goes on through everything; an outage may cost stalls, never the stream."""
-        options, player = Options(give_up_s=60.0), play_low_latency if name == "close" else play
+        options, close = Options(give_up_s=60.0), name == "close"
         opened = False
         while True:
             try:
-                report: Report = await player(f"{self._url(name)}.m3u8", WATCH_S, options=options)
+                url = f"{self._url(name)}.m3u8"
+                report = await play(url, WATCH_S, options=options, low_latency=close)
             except RemoteError as error:
                 if opened and not self.tally.was_down(time.monotonic() - 30.0):
                     self.tally.fault(f"player of {name} cannot open: {error}")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from player.low_latency import play_low_latency
+from player.session import play
 from tests.players.low_latency import (
     PART_S,
     SEGMENT_S,
@@ -75,7 +75,7 @@ async def _low_latency_page(page: Page, base: str) -> None:
 async def test_our_player_and_the_page_on_a_real_origin(tmp_path: Path) -> None:
     """Rule R39 as seen by a player: each blocked reload brings news."""
     async with low_latency_origin(tmp_path, channels()) as url:
-        report = await play_low_latency(url, _WATCHED_S)
+        report = await play(url, _WATCHED_S, low_latency=True)
         seen = report.low_latency
         assert report.played and seen is not None and report.plain_because is None
         assert seen.part_target_s <= 0.25 and seen.parts >= 4

@@ -109,7 +109,7 @@ def test_a_rate_plays_more_or_less_media_in_the_same_time() -> None:
     buffer.set_rate(0.95, 3.0)
     buffer.advance(20.0)
     assert buffer.stalls == [Stall(pytest.approx(3.0 + 6.9 / 0.95))]
-    with pytest.raises(ValueError, match=r"0\.95 to 1\.05"):
+    with pytest.raises(ValueError, match=r"0\.9 to 1\.1"):
         buffer.set_rate(1.2, 20.0)
 
 

@@ -8,9 +8,8 @@ import pytest
 from aiohttp import web
 
 from player.fetcher import Limits
-from player.low_latency import play_low_latency
 from player.report import Report
-from player.session import Options, Tasks
+from player.session import Options, Tasks, play
 from surgecast.clock import ManualClock
 from surgecast.errors import RemoteError
 from surgecast.hls.render import render_media
@@ -24,7 +23,7 @@ from tests.support.low_latency_show import (
 )
 from tests.support.virtual_time import VirtualTime
 
-OPTIONS = Options(limits=Limits(total_s=60.0, attempts=1, pause_s=0.0))
+OPTIONS = Options(limits=Limits(total_s=60.0))
 
 
 @pytest.fixture
@@ -59,7 +58,9 @@ async def watch(
         await asyncio.wait({alarm, *tasks}, return_when=asyncio.FIRST_COMPLETED)
         alarm.cancel()
 
-    return await time.run(play_low_latency(show.url + name, seconds, clock, None, options, wait))
+    return await time.run(
+        play(show.url + name, seconds, clock, None, options, wait, low_latency=True)
+    )
 
 
 async def test_plays_at_the_hold_back_without_a_stall(

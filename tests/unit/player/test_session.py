@@ -8,7 +8,8 @@ from aiohttp import web
 
 from player.fetcher import Limits
 from player.report import Report
-from player.session import Options, Tasks, play, rung_of
+from player.rungs import rung_of
+from player.session import Options, Tasks, play
 from surgecast.clock import ManualClock
 from surgecast.errors import RemoteError
 from surgecast.hls.model import Variant
@@ -16,7 +17,7 @@ from surgecast.hls.render import render_media
 from tests.support.stream_server import LiveStream, serve
 from tests.support.transport_stream import DURATION_S
 
-OPTIONS = Options(limits=Limits(connect_s=60.0, total_s=60.0, attempts=1, pause_s=0.0))
+OPTIONS = Options(limits=Limits(connect_s=60.0, total_s=60.0))
 """Requests take no time on the manual clock, and as long as the machine needs in truth."""
 
 
