@@ -12,6 +12,7 @@ from surgecast.delivery.settings import (
     AdaptationSettings,
     ApiSettings,
     DeliverySettings,
+    EgressSettings,
     SessionSettings,
 )
 from surgecast.log import LogSettings
@@ -46,6 +47,8 @@ class ChannelSettings(SegmentSettings):
                 raise ValueError(
                     f"adaptation names the rung {unknown[0]}; the ladder has {', '.join(names)}"
                 )
+            if unrated := self.adaptation.unrated_rungs(names):
+                raise ValueError(f"adaptation.utility leaves out the rung {unrated[0]}")
             if self.recording.rung is not None and self.recording.rung not in names:
                 raise ValueError(
                     f"recording names the rung {self.recording.rung}; "
@@ -69,6 +72,7 @@ class OriginSettings(FleetSettings):
 
     http: DeliverySettings = DeliverySettings()
     api: ApiSettings = ApiSettings()
+    egress: EgressSettings = EgressSettings()
     log: LogSettings = LogSettings()
     ffmpeg: str = Field(default="auto", description="path of FFmpeg, or auto")
     state_dir: Path = Field(

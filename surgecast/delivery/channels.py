@@ -352,6 +352,8 @@ class Directory:
                 f"channel {name}: adaptation: no rung {unknown[0]!r}; "
                 f"the ladder has {', '.join(table.rungs)}"
             )
+        if unrated := adaptation.unrated_rungs(table.rungs):
+            raise ConfigError(f"channel {name}: adaptation: utility leaves out {unrated[0]!r}")
         table.restore(memory.sessions, self._shared.clock.now())
         stage = Stage(name, window, table, adaptation, self._shared, memory)
         if low_latency is not None:

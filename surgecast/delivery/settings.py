@@ -3,7 +3,8 @@
 Only values and their bounds are here. `surgecast.config.load` turns YAML into them.
 """
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -98,6 +99,10 @@ class AdaptationSettings(Settings):
     rules: tuple[Rule, ...] = Field(
         default=(), description="the first that holds sets the cap; looked at once a segment"
     )
+    utility: Literal["log_bitrate"] | dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(
+        default="log_bitrate",
+        description="what rungs are worth where egress is short: `log_bitrate`, or each one's VMAF",
+    )
     up_after_segments: int = Field(
         default=3, ge=1, description="segments a higher cap must hold before it is taken"
     )
@@ -109,7 +114,32 @@ class AdaptationSettings(Settings):
         """Rungs named here that the ladder does not have, for a message of the caller."""
         named = [rule.rung_cap for rule in self.rules]
         named += [] if self.start_rung == "top" else [self.start_rung]
+        named += self.vmaf or ()
         return [name for name in named if name not in rungs]
+
+    def unrated_rungs(self, rungs: tuple[str, ...]) -> list[str]:
+        """Rungs of the ladder that `utility` leaves out, though it names others."""
+        return [] if self.vmaf is None else [name for name in rungs if name not in self.vmaf]
+
+    @property
+    def vmaf(self) -> Mapping[str, float] | None:
+        """By rung; None where the bitrate decides."""
+        return None if isinstance(self.utility, str) else self.utility
+
+
+class EgressSettings(Settings):
+    """What this server may send to viewers. The governor lowers rungs to stay within it."""
+
+    capacity_bps: Bps | None = Field(
+        default=None, description="what the network carries, bit/s; none: no limit of its own"
+    )
+    utilisation_target: float = Field(
+        default=0.85, gt=0, le=1, description="share of the capacity that is the egress budget"
+    )
+    raise_margin: float = Field(
+        default=0.05, ge=0, lt=1, description="share of the budget kept free when rungs are raised"
+    )
+    window_s: Seconds = Field(default=4.0, description="time over which egress is measured")
 
 
 class ApiSettings(Settings):
