@@ -5,7 +5,7 @@ Only values and what must agree within them are here. `surgecast.config.load` tu
 
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from surgecast.config import Settings
 from surgecast.control.messages import Label
@@ -103,9 +103,6 @@ class PolicySettings(Settings):
         default=2.0, description="pause after a start that failed; doubled for each in a row"
     )
     retry_max_s: Seconds = Field(default=60.0, description="longest of these pauses")
-    drain_deadline_s: Seconds = Field(
-        default=60.0, description="a draining relay ends after this time, whoever is left"
-    )
     wanted_rungs: dict[Label, Label] = Field(
         default_factory=dict,
         max_length=1024,
@@ -155,3 +152,32 @@ class PolicySettings(Settings):
 
     def of_region(self, region: str) -> RelayLimits:
         return self.regions.get(region, self.limits)
+
+
+class DirectiveSettings(Settings):
+    """What servers are told."""
+
+    ttl_s: Seconds = Field(
+        default=10.0, description="how long a directive holds; then a server goes by its own YAML"
+    )
+    prewarm_max: int = Field(
+        default=8, ge=0, le=1024, description="channels that a new relay is to have warm"
+    )
+    drain_deadline_s: Seconds = Field(
+        default=60.0, description="a draining relay ends after this time, whoever is left"
+    )
+
+
+class HistorySettings(Settings):
+    """What is remembered on disk."""
+
+    url: SecretStr | None = Field(
+        default=SecretStr("sqlite:///state/manager.db"),
+        description="database: sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME; "
+        "null remembers nothing",
+    )
+    keep_s: Seconds = Field(default=14 * 86400.0, description="older rows are deleted")
+    demand_every_s: Seconds = Field(default=10.0, description="time between two rows of demand")
+    queue_max: int = Field(
+        default=20_000, ge=100, description="rows that wait for the disk; more are left out"
+    )

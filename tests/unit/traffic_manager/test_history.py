@@ -1,0 +1,192 @@
+"""The history, on SQLite always and on PostgreSQL where there is one."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from pydantic import SecretStr
+
+from surgecast.errors import LocalError
+from tests.support.postgres import running_postgres, why_not
+from traffic_manager.history import (
+    DecisionRecord,
+    DemandRecord,
+    History,
+    Incident,
+    Outcome,
+    metadata,
+)
+from traffic_manager.recorder import Recorder
+from traffic_manager.settings import HistorySettings
+
+WAIT_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    if reason := why_not():
+        pytest.skip(reason)
+    with running_postgres() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'new' / 'manager.db'}"
+        return
+    url = request.getfixturevalue("postgres")
+    yield url
+    engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP SCHEMA public CASCADE"))
+        connection.execute(sa.text("CREATE SCHEMA public"))
+    engine.dispose()
+
+
+@pytest.fixture
+def history(url) -> Iterator[History]:
+    history = History(url)
+    yield history
+    history.close()
+
+
+def decision(number: int, at_utc: float) -> DecisionRecord:
+    return DecisionRecord(
+        id=f"d-{number}",
+        at_utc=at_utc,
+        action="start",
+        region="east",
+        rule="forecast_above_setpoint",
+        why="90.0 Mbit/s wanted within 8 s",
+        expected="relays of east carry 85.0 Mbit/s",
+        count=1,
+        inputs={"ahead_bps": 90e6},
+        quantiles={"horizons_s": [4.0, 8.0], "0.95": [7e7, 9e7]},
+    )
+
+
+def load(at_utc: float, region: str = "east", viewers: int = 3) -> DemandRecord:
+    return DemandRecord(at_utc, region, "demo", viewers, 1.5, 4e6, 5e6)
+
+
+def test_what_was_written_is_read_in_order(history):
+    history.write([decision(2, 20.0), decision(1, 10.0), load(11.0), load(12.0, "west", 2**40)])
+    rows = history.decisions()
+    assert [row["id"] for row in rows] == ["d-1", "d-2"]
+    assert rows[0]["inputs"] == {"ahead_bps": 90e6} and rows[0]["quantiles"]["0.95"][1] == 9e7
+    assert rows[0]["shadow"] is False and rows[0]["outcome"] is None
+    assert [row["id"] for row in history.decisions(after_utc=10.0)] == ["d-2"]
+    assert [row["viewers"] for row in history.demand()] == [3, 2**40]
+    assert len(history.demand(region="west")) == 1
+    assert len(history.demand(limit=1)) == 1
+
+
+def test_an_outcome_is_added_to_its_decision(history):
+    history.write([decision(1, 10.0)])
+    history.write([Outcome("d-1", 13.0, "serving after 2.1 s")])
+    (row,) = history.decisions()
+    assert (row["outcome"], row["outcome_at_utc"]) == ("serving after 2.1 s", 13.0)
+
+
+def test_a_decision_and_its_outcome_may_come_in_one_batch(history):
+    history.write([Outcome("d-1", 13.0, "done"), decision(1, 10.0)])
+    assert history.decisions()[0]["outcome"] == "done"
+
+
+def test_all_of_a_batch_or_none(history):
+    history.write([decision(1, 10.0)])
+    with pytest.raises(LocalError, match="history cannot be used"):
+        history.write([load(11.0), decision(1, 12.0)])
+    assert history.demand() == [] and len(history.decisions()) == 1
+
+
+def test_what_is_old_is_forgotten(history):
+    history.write([decision(1, 10.0), decision(2, 20.0), load(10.0), Incident(10.0, "lost", "x")])
+    assert history.prune(15.0) == 3
+    assert [row["id"] for row in history.decisions()] == ["d-2"]
+
+
+def test_a_database_is_opened_again_with_what_is_in_it(url):
+    for number in (1, 2):
+        history = History(url)
+        history.write([decision(number, float(number))])
+        count = len(history.decisions())
+        history.close()
+    assert count == 2
+
+
+def test_migrations_make_the_tables_that_the_code_expects(history):
+    with history._engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_a_database_that_cannot_be_had_is_told_without_its_password(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    with pytest.raises(LocalError, match="history cannot be used"):
+        History(f"sqlite:///{blocked}/manager.db")
+    with pytest.raises(LocalError) as told:
+        History("postgresql://me:sesame@127.0.0.1:1/none")
+    assert "sesame" not in str(told.value)
+
+
+# The thread in front of it.
+
+
+def recorder(url: str, **values) -> Recorder:
+    settings = HistorySettings(url=SecretStr(url), **values)
+    return Recorder(settings, utc=lambda: 1000.0)
+
+
+def test_the_recorder_writes_and_closes_with_nothing_left(url):
+    writing = recorder(url)
+    writing.start()
+    for number in range(1200):
+        writing.put(load(900.0 + number / 100))
+    writing.close()
+    assert writing.written == 1200 and writing.left_out == 0 and writing.problem is None
+    again = History(url)
+    assert len(again.demand()) == 1200
+    again.close()
+
+
+def test_a_full_queue_leaves_out_and_counts(tmp_path):
+    writing = recorder(f"sqlite:///{tmp_path / 'x.db'}", queue_max=100)
+    for number in range(130):
+        writing.put(load(float(number)))
+    assert writing.left_out == 30
+
+
+def test_a_database_that_refuses_is_told_and_tried_again(tmp_path):
+    blocked = tmp_path / "folder"
+    blocked.write_text("in the way")
+    writing = recorder(f"sqlite:///{blocked}/x.db")
+    writing.start()
+    writing.put(load(1.0))
+    waiting, deadline = threading.Event(), WAIT_S
+    while writing.problem is None and deadline > 0:
+        waiting.wait(0.02)
+        deadline -= 0.02
+    assert writing.problem is not None and writing.left_out == 1
+    blocked.unlink()
+    writing.put(load(2.0))
+    writing.close()
+    assert writing.problem is None and writing.written == 1
+
+
+def test_old_rows_go_while_it_runs(tmp_path):
+    url = f"sqlite:///{tmp_path / 'x.db'}"
+    history = History(url)
+    history.write([load(10.0), load(990.0)])
+    history.close()
+    writing = recorder(url, keep_s=100.0)
+    writing.start()
+    writing.put(load(995.0))
+    writing.close()
+    history = History(url)
+    assert [row["at_utc"] for row in history.demand()] == [990.0, 995.0]
+    history.close()

@@ -1,0 +1,239 @@
+"""What the manager remembers on disk: decisions and what came of them, demand, what happened.
+
+SQLite by default, PostgreSQL by URL; the tables are made and changed by the migrations beside this
+module. Everything here blocks: `recorder` calls it from a thread of its own. Streaming does not
+depend on it, and neither does a decision; what cannot be written is counted and left out.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from surgecast.errors import LocalError
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+ROWS_MAX = 10_000
+"""Rows of one answer."""
+
+metadata = sa.MetaData()
+
+decisions = sa.Table(
+    "decisions",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("at_utc", sa.Float, nullable=False, index=True),
+    sa.Column("action", sa.String(16), nullable=False),
+    sa.Column("region", sa.String(64), nullable=False),
+    sa.Column("server", sa.String(64), nullable=False),
+    sa.Column("channel", sa.String(64), nullable=False),
+    sa.Column("rule", sa.String(64), nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("expected", sa.Text, nullable=False),
+    sa.Column("count", sa.Integer, nullable=False),
+    sa.Column("rung", sa.String(64)),
+    sa.Column("budget_bps", sa.Float),
+    sa.Column("inputs", sa.JSON, nullable=False),
+    sa.Column("quantiles", sa.JSON, nullable=False),
+    sa.Column("shadow", sa.Boolean, nullable=False),
+    sa.Column("outcome", sa.Text),
+    sa.Column("outcome_at_utc", sa.Float),
+)
+demand = sa.Table(
+    "demand",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at_utc", sa.Float, nullable=False, index=True),
+    sa.Column("region", sa.String(64), nullable=False),
+    sa.Column("channel", sa.String(64), nullable=False),
+    sa.Column("viewers", sa.BigInteger, nullable=False),
+    sa.Column("joins_per_s", sa.Float, nullable=False),
+    sa.Column("egress_bps", sa.Float, nullable=False),
+    sa.Column("wanted_bps", sa.Float, nullable=False),
+)
+incidents = sa.Table(
+    "incidents",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at_utc", sa.Float, nullable=False, index=True),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("server", sa.String(64), nullable=False),
+    sa.Column("region", sa.String(64), nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+)
+_TABLES = (decisions, demand, incidents)
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRecord:
+    """A decision as it was made."""
+
+    id: str
+    at_utc: float
+    action: str
+    region: str
+    rule: str
+    why: str
+    expected: str
+    server: str = ""
+    channel: str = ""
+    count: int = 0
+    rung: str | None = None
+    budget_bps: float | None = None
+    inputs: Mapping[str, float] = field(default_factory=dict)
+    quantiles: Mapping[str, Any] = field(default_factory=dict)
+    """The forecast that was looked at; empty where none was."""
+    shadow: bool = False
+    """Decided, and not done."""
+    outcome: str | None = None
+    outcome_at_utc: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a decision."""
+
+    decision: str
+    at_utc: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DemandRecord:
+    """The load of one channel in one region at one moment."""
+
+    at_utc: float
+    region: str
+    channel: str
+    viewers: int
+    joins_per_s: float
+    egress_bps: float
+    wanted_bps: float
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Something that happened: a server moved, lied, or was lost; an operator did something."""
+
+    at_utc: float
+    kind: str
+    text: str
+    server: str = ""
+    region: str = ""
+
+
+Record = DecisionRecord | Outcome | DemandRecord | Incident
+
+
+class History:
+    """A database that is up to date with the migrations. Every method raises LocalError."""
+
+    def __init__(self, url: str) -> None:
+        """Connects, and brings the tables up to date."""
+        with _told():
+            where = sa.make_url(url)
+            if where.get_backend_name() == "sqlite" and where.database not in (
+                None,
+                "",
+                ":memory:",
+            ):
+                Path(str(where.database)).parent.mkdir(parents=True, exist_ok=True)
+            self._engine = _engine(where)
+            migrate(self._engine)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def write(self, records: Sequence[Record]) -> None:
+        """All of them, or none."""
+        rows: dict[sa.Table, list[dict[str, Any]]] = {table: [] for table in _TABLES}
+        with _told(), self._engine.begin() as connection:
+            for record in records:
+                match record:
+                    case DecisionRecord():
+                        rows[decisions].append(asdict(record))
+                    case DemandRecord():
+                        rows[demand].append(asdict(record))
+                    case Incident():
+                        rows[incidents].append(asdict(record))
+            for table, values in rows.items():
+                if values:
+                    connection.execute(sa.insert(table), values)
+            for record in records:
+                if isinstance(record, Outcome):
+                    connection.execute(
+                        sa.update(decisions)
+                        .where(decisions.c.id == record.decision)
+                        .values(outcome=record.text, outcome_at_utc=record.at_utc)
+                    )
+
+    def prune(self, before_utc: float) -> int:
+        """Forget what is older; how many rows that were."""
+        with _told(), self._engine.begin() as connection:
+            return sum(
+                connection.execute(sa.delete(table).where(table.c.at_utc < before_utc)).rowcount
+                for table in _TABLES
+            )
+
+    def decisions(self, after_utc: float = 0.0, limit: int = 1000) -> list[dict[str, Any]]:
+        """Those made after a moment, oldest first."""
+        return self._rows(decisions, after_utc, limit)
+
+    def incidents(self, after_utc: float = 0.0, limit: int = 1000) -> list[dict[str, Any]]:
+        return self._rows(incidents, after_utc, limit)
+
+    def demand(
+        self, after_utc: float = 0.0, limit: int = ROWS_MAX, region: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Demand since a moment, oldest first: what forecasters learn from."""
+        where = () if region is None else (demand.c.region == region,)
+        return self._rows(demand, after_utc, limit, *where)
+
+    def _rows(
+        self, table: sa.Table, after_utc: float, limit: int, *where: sa.ColumnElement[bool]
+    ) -> list[dict[str, Any]]:
+        query = (
+            sa.select(table)
+            .where(table.c.at_utc > after_utc, *where)
+            .order_by(table.c.at_utc, table.c.id)
+            .limit(max(0, min(limit, ROWS_MAX)))
+        )
+        with _told(), self._engine.connect() as connection:
+            return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the tables of a database up to date; a new one gets them all."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _engine(url: sa.URL) -> Engine:
+    if url.get_backend_name() == "sqlite":
+        return sa.create_engine(url, connect_args={"timeout": 5})
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    return sa.create_engine(
+        url, pool_pre_ping=True, pool_size=2, connect_args={"connect_timeout": 5}
+    )
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Errors of the database as one sentence, without the statement and its values."""
+    try:
+        yield
+    except (SQLAlchemyError, OSError, ImportError) as error:
+        reason = str(getattr(error, "orig", None) or error).strip().splitlines()
+        text = reason[0] if reason else type(error).__name__
+        raise LocalError(f"the history cannot be used: {text}") from error
