@@ -77,7 +77,9 @@ class Reporting:
                 self.tried.set()
                 spread = 1 + _JITTER * (2 * self._jitter() - 1)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._soon.wait(), pause_s * spread)
+                    # Not wait_for: Python 3.11's loses a cancellation that comes with the event.
+                    async with asyncio.timeout(pause_s * spread):
+                        await self._soon.wait()
 
     async def _try(self, http: aiohttp.ClientSession) -> float:
         """One report; the pause after it."""

@@ -3,12 +3,20 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
+import time
 
 import pytest
 
 from surgecast.errors import LocalError, RemoteError
-from surgecast.supervise import Backoff, Child, keep_running, run_until_stopped
+from surgecast.supervise import (
+    Backoff,
+    Child,
+    keep_running,
+    process_age_s,
+    run_until_stopped,
+)
 
 WAIT_S = 60.0
 
@@ -133,3 +141,40 @@ async def test_the_first_signal_lets_the_work_clean_up() -> None:
     async with asyncio.timeout(WAIT_S):
         await run_until_stopped(work)
     assert cleaned
+
+
+async def test_who_is_asked_first_ends_by_itself():
+    asked = asyncio.Event()
+
+    async def work() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asked.wait()
+
+    async with asyncio.timeout(WAIT_S):
+        await run_until_stopped(work, asked=lambda: asked.set() or True)
+    assert asked.is_set()
+
+
+async def test_who_was_asked_and_does_not_end_is_cancelled_by_the_next_signal():
+    asked, cleaned = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asked.wait()
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.Event().wait()
+        finally:
+            cleaned.set()
+
+    async with asyncio.timeout(WAIT_S):
+        await run_until_stopped(work, asked=lambda: asked.set() or True)
+    assert cleaned.is_set()
+
+
+def test_a_process_knows_how_old_it_is():
+    code = "from surgecast.supervise import process_age_s; print(process_age_s())"
+    before = time.monotonic()
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert 0 < float(child.stdout) <= time.monotonic() - before + 0.02
+    assert process_age_s() > 0
