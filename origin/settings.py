@@ -12,7 +12,6 @@ from surgecast.delivery.settings import (
     AdaptationSettings,
     ApiSettings,
     DeliverySettings,
-    EgressSettings,
     SessionSettings,
 )
 from surgecast.log import LogSettings
@@ -72,7 +71,6 @@ class OriginSettings(FleetSettings):
 
     http: DeliverySettings = DeliverySettings()
     api: ApiSettings = ApiSettings()
-    egress: EgressSettings = EgressSettings()
     log: LogSettings = LogSettings()
     ffmpeg: str = Field(default="auto", description="path of FFmpeg, or auto")
     state_dir: Path = Field(

@@ -80,9 +80,9 @@ class ServerReport(Message):
     uptime_s: Span
     state: State
     capacity_bps: Rate
-    """What it may send at most, from its own configuration."""
+    """What it may send at most, from its own configuration; 0 where that says nothing."""
     budget_bps: Rate
-    """The egress budget in force: its own or the directive's, whichever is lower."""
+    """The egress budget in force: its own or the directive's, whichever is lower; 0 for none."""
     egress_bps: Rate
     upstream_bps: Rate = 0.0
     """What it pulls itself (relays)."""

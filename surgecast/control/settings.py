@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from surgecast.config import Settings
 from surgecast.control.messages import Label, Url
+from surgecast.delivery.settings import EgressSettings
 from surgecast.delivery.tokens import AccessSettings
 from surgecast.units import Seconds
 
@@ -72,6 +73,7 @@ class FleetSettings(Settings):
     """What origin and relay have in common about their place in the fleet."""
 
     server: ServerSettings = ServerSettings()
+    egress: EgressSettings = EgressSettings()
     access: AccessSettings = AccessSettings()
     control: ControlSettings = ControlSettings()
     peers: tuple[PeerSettings, ...] = Field(

@@ -69,15 +69,16 @@ class UnknownVersion(ValueError):
     """A directive of a manager that speaks another version; refused and counted."""
 
 
-def own_of(settings: FleetSettings, url: str, *, is_origin: bool, budget_bps: float | None) -> Own:
+def own_of(settings: FleetSettings, url: str, *, is_origin: bool) -> Own:
     """From the YAML of a server that viewers reach at `url`."""
+    capacity_bps = settings.egress.capacity_bps
     return Own(
         settings.server.id,
         url,
         settings.server.region,
         is_origin,
         settings.control.report_every_s,
-        budget_bps,
+        None if capacity_bps is None else capacity_bps * settings.egress.utilisation_target,
         tuple(map(_static, settings.peers)),
     )
 

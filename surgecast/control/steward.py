@@ -44,7 +44,7 @@ class Steward:
         self._settings = settings
         self._directory = directory
         self._clock = clock
-        self._own: Own = own_of(settings, url, is_origin=is_origin, budget_bps=None)
+        self._own: Own = own_of(settings, url, is_origin=is_origin)
         self._boot = boot
         self._obey = obey
         self._complete = complete
@@ -116,7 +116,7 @@ class Steward:
             sent_at_utc=self._clock.utc(),
             uptime_s=self._uptime_s(),
             state=self._state,
-            capacity_bps=0.0,
+            capacity_bps=float(self._settings.egress.capacity_bps or 0),
             budget_bps=stands.budget_bps or 0.0,
             egress_bps=load.egress_bps,
             ready_after_s=self.ready_after_s,

@@ -10,10 +10,11 @@ from surgecast.control.standing import Held, Own, UnknownVersion, accept, own_of
 SETTINGS = loads(
     "server: {id: a, region: north}\n"
     "control: {report_every_s: 3}\n"
+    "egress: {capacity_bps: 100M, utilisation_target: 0.5}\n"
     "peers: [{id: static, url: 'http://s:1', role: origin}]",
     FleetSettings,
 )
-OWN = own_of(SETTINGS, "http://a:1", is_origin=False, budget_bps=50e6)
+OWN = own_of(SETTINGS, "http://a:1", is_origin=False)
 
 
 def peer(server: str, state: str = "serving") -> Peer:
@@ -66,7 +67,7 @@ def test_a_directive_cannot_raise_the_own_budget():
 
 
 def test_without_an_own_budget_the_directive_sets_it():
-    own = own_of(SETTINGS, "http://a:1", is_origin=True, budget_bps=None)
+    own = own_of(loads("server: {id: a}", FleetSettings), "http://a:1", is_origin=True)
     assert standing(own, held(egress_budget_bps=90e6), "serving", 100.0).budget_bps == 90e6
     assert standing(own, held(), "serving", 100.0).budget_bps is None
 
