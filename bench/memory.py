@@ -30,6 +30,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from surgecast.clock import ManualClock
+from surgecast.delivery.assets import Asset
 from surgecast.delivery.channels import Directory, Stage
 from surgecast.delivery.settings import AdaptationSettings, SessionSettings
 from surgecast.delivery.shelf import Asked
@@ -43,7 +44,6 @@ BAR_BYTES = 5_000_000
 _MB = 1e6
 _SEGMENT_S, _PARTS = 2.0, 8
 _RATES_BPS = {"1080p": 6_000_000, "720p": 3_000_000, "480p": 1_400_000, "240p": 400_000}
-_SESSIONS = 500
 _REAL_LADDER = (
     "{preset: ultrafast, frame_rate: 25, rungs: ["
     "{name: 360p, height: 360, video_bps: 2500k}, {name: 270p, height: 270, video_bps: 1200k}, "
@@ -204,11 +204,14 @@ def view(directory: Directory, msn: int) -> None:
 
 def watch(directory: Directory, stage: Stage, msn: int) -> None:
     """Sessions come and are forgotten; those that live ask for their playlists."""
-    stage.create_session(f"s{msn}")
-    for number in range(max(0, msn - _SESSIONS), msn + 1):
-        route = directory.routes.get(f"GET /live/bench/s/s{number}/media.m3u8".encode())
-        if isinstance(route, Asked):  # not expired
-            route.ask("")
+    entry = stage.create_session(f"s{msn}")
+    assert isinstance(entry, Asset)
+    found = directory.find_session("/live/bench/" + bytes(entry.body).decode().split()[-1])
+    assert isinstance(found, tuple)
+    stage.urls.open(found[1])
+    for route in [route for key, route in directory.routes.items() if b"/s/" in key]:
+        assert isinstance(route, Asked)
+        route.ask("")
 
 
 class Real:

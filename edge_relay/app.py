@@ -37,7 +37,7 @@ class Relay:
     def __init__(self, settings: RelaySettings, *, clock: Clock | None = None) -> None:
         self.settings = settings
         self._clock = clock or RealClock()
-        self.directory = Directory(self._clock, settings.http.waiters_max)
+        self.directory = Directory(self._clock, settings.http.waiters_max, access=settings.access)
         self.life = Life(settings.life, self._clock.now())
         self.upstream = Upstream(
             settings.pulling(),

@@ -43,7 +43,9 @@ class Origin:
         self._config = config
         self._clock = clock or RealClock()
         self.settings = load(config, OriginSettings)
-        self.directory = Directory(self._clock, self.settings.http.waiters_max)
+        self.directory = Directory(
+            self._clock, self.settings.http.waiters_max, access=self.settings.access
+        )
         self.channels: dict[str, Channel] = {}
         self._machine = Machine(self._clock)
         self._self_checker = SelfChecker(self._clock) if self.settings.self_check else None

@@ -36,6 +36,7 @@ from surgecast.media.window import Window
 from surgecast.supervise import Backoff
 
 _PART_SESSIONS = "ll-sessions.jsonl"
+_VARIANT_SESSIONS = "index-sessions.jsonl"
 STATES = ("starting", "live", "slate", "ended", "failed")
 
 
@@ -311,6 +312,7 @@ class Channel:
         low_latency = self._low_latency_window(decided) if self._in_parts else None
         self._tell_bounds(decided, window, low_latency)
         log = ThreadSessionLog(FileSessionLog(self._folder))
+        variant_log = ThreadSessionLog(FileSessionLog(self._folder, _VARIANT_SESSIONS))
         part_log = (
             ThreadSessionLog(FileSessionLog(self._folder, _PART_SESSIONS))
             if self._in_parts
@@ -327,6 +329,8 @@ class Channel:
                 log.load(),
                 part_session_log=part_log,
                 part_sessions=part_log.load() if part_log is not None else (),
+                variant_session_log=variant_log,
+                variant_sessions=variant_log.load(),
             ),
             low_latency=low_latency,
         )

@@ -10,9 +10,9 @@ from surgecast.delivery.sessions import SessionTable
 _MEDIA = ("segment", "part", "low_latency_segment")
 
 
-def channel_reports(directory: Directory, region: str) -> list[ChannelReport]:
-    """All channels on show; `region` is that of viewers who do not say theirs."""
-    return [_channel(stage, region) for stage in directory]
+def channel_reports(directory: Directory) -> list[ChannelReport]:
+    """All channels on show."""
+    return [_channel(stage) for stage in directory]
 
 
 def media_requests(directory: Directory) -> int:
@@ -21,7 +21,7 @@ def media_requests(directory: Directory) -> int:
     return sum(kinds[kind].requests for kind in _MEDIA if kind in kinds)
 
 
-def _channel(stage: Stage, region: str) -> ChannelReport:
+def _channel(stage: Stage) -> ChannelReport:
     window = stage.window
     rungs: Counter[str] = Counter(s.rung for table in _tables(stage) for s in table)
     variants = [(r.name, window.variant(r, "")) for r in window.renditions]
@@ -40,8 +40,9 @@ def _channel(stage: Stage, region: str) -> ChannelReport:
             for name, variant in variants
         ],
         rung_cap=_cap(stage),
-        viewers={region: stage.viewers} if stage.viewers else {},
+        viewers=stage.viewers_by_region(),
         sessions_here=stage.viewers,
+        sessions_created=stage.urls.viewers.created,
     )
 
 

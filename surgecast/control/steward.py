@@ -121,7 +121,7 @@ class Steward:
             egress_bps=load.egress_bps,
             ready_after_s=self.ready_after_s,
             first_viewer_after_s=self.first_viewer_after_s,
-            channels=channel_reports(self._directory, own.region),
+            channels=channel_reports(self._directory),
             directive=stands.directive,
         )
         return self._complete(report) if self._complete is not None else report

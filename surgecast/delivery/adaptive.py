@@ -1,24 +1,17 @@
-"""The sessions of a channel on one of its windows: their URLs, and what is remembered of them.
+"""The histories of a channel's sessions in one kind of playlist, and what is remembered of them.
 
-A channel has one of these for `adaptive.m3u8`, and where it has low latency one for
-`ll/adaptive.m3u8`. Which rung a session has is decided by `surgecast.delivery.sessions`.
+A channel has one of these for `adaptive.m3u8`, one for the variants of `index.m3u8`, and where it
+has low latency one for `ll/adaptive.m3u8`. Which rung a session has is decided by
+`surgecast.delivery.sessions`, who the sessions are by `surgecast.delivery.session_urls`.
 """
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from surgecast.clock import Clock
-from surgecast.delivery.assets import Reply
-from surgecast.delivery.sessions import Record, SessionTable
-from surgecast.delivery.shelf import Asked, Shelf
-from surgecast.delivery.waiting import Wait
+from surgecast.delivery.histories import Record
+from surgecast.delivery.sessions import SessionTable
 from surgecast.errors import LocalError
 from surgecast.log import Log
-from surgecast.media.window import PlaylistText
-
-AskSession = Callable[[str, str], Reply | Wait]
-"""A session and the query of a request for its playlist -> what it gets."""
 
 
 class SessionLog(Protocol):
@@ -35,69 +28,53 @@ class SessionLog(Protocol):
 
 
 class Adaptive:
-    """Sessions under `{folder}{session}/media.m3u8`, which `ask` answers."""
+    """A table of histories with its log. A full disk must not end the show: only a restart would
+    notice what is missing."""
 
-    def __init__(
-        self,
-        table: SessionTable,
-        shelf: Shelf,
-        folder: str,
-        ask: AskSession,
-        clock: Clock,
-        session_log: SessionLog | None,
-        log: Log,
-    ) -> None:
+    def __init__(self, table: SessionTable, session_log: SessionLog | None, log: Log) -> None:
         self.table = table
-        self._shelf = shelf
-        self._folder = folder
-        self._ask = ask
-        self._clock = clock
         self._session_log = session_log
         self._log = log
-        for found in table:
-            self._open(found.session)
         if session_log is not None:
             session_log.rewrite(table.records())
 
-    def create(self, token: str) -> None:
-        """A session under `token`. Raises SessionsFull."""
-        self.expire()
-        record = self.table.create(token, self._clock.now())
-        if self._session_log is not None:
-            self._session_log.append([record])
-        self._open(token)
+    def begin(self, session: str) -> None:
+        """A history for a new session, unless it has one."""
+        if session not in self.table:
+            self._remember([self.table.create(session)])
 
-    def playlist(self, session: str, *, delta: bool = False) -> PlaylistText | None:
-        return self.table.playlist(session, self._clock.now(), delta=delta)
+    def take_over(self, session: str, from_msn: int) -> None:
+        """A history for a session with an unknown past; remembered when it is shown something."""
+        if session not in self.table:
+            self.table.take_over(session, from_msn)
+
+    def adopt(self, records: Sequence[Record]) -> None:
+        """Histories exactly as another server had them."""
+        self.table.restore(records, elsewhere=True)
+        self._remember(records)
 
     def fix(self, msn: int, *, discontinuity: bool) -> None:
-        """Decide rungs for what is about to be shown, and remember them first.
+        """Decide rungs for what is about to be shown, and remember them first."""
+        self._remember(self.table.fix(msn, discontinuity=discontinuity))
 
-        A full disk must not end the show: only a restart would notice what is missing.
-        """
-        switches = self.table.fix(msn, discontinuity=discontinuity)
-        if self._session_log is not None and switches:
-            try:
-                self._session_log.append(switches)
-            except LocalError as error:
-                self._log.error("switches not remembered", error=str(error))
-
-    def expire(self) -> None:
-        """Forget sessions that were silent too long."""
-        for session in self.table.expire(self._clock.now()):
-            self._shelf.remove(self._path(session))
-        if self._session_log is not None and self._session_log.bloated:
-            try:
-                self._session_log.rewrite(self.table.records())
-            except LocalError as error:
-                self._log.error("session log not shortened", error=str(error))
+    def forget(self, sessions: Iterable[str]) -> None:
+        """They have left, or are another server's now."""
+        self.table.forget(sessions)
+        log = self._session_log
+        if log is not None and log.bloated:
+            self._try(lambda: log.rewrite(self.table.records()))
 
     def close(self) -> None:
         if self._session_log is not None:
             self._session_log.close()
 
-    def _open(self, session: str) -> None:
-        self._shelf.put(self._path(session), Asked(partial(self._ask, session)))
+    def _remember(self, records: Sequence[Record]) -> None:
+        log = self._session_log
+        if log is not None and records:
+            self._try(lambda: log.append(records))
 
-    def _path(self, session: str) -> str:
-        return f"{self._folder}{session}/media.m3u8"
+    def _try(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except LocalError as error:
+            self._log.error("sessions not remembered", error=str(error))

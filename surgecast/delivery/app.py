@@ -21,11 +21,11 @@ from surgecast.delivery.channels import Directory
 from surgecast.delivery.fastlane import FastHandler, FastRunner, FastServer
 from surgecast.delivery.ranges import UNSATISFIABLE
 from surgecast.delivery.rewind import Stored
-from surgecast.delivery.sessions import SessionsFull
 from surgecast.delivery.settings import DeliverySettings
 from surgecast.delivery.shelf import Asked, Entry, Route
 from surgecast.delivery.spans import asked_span, count, is_known
 from surgecast.delivery.stored import send_stored
+from surgecast.delivery.viewers import SessionsFull
 from surgecast.delivery.waiting import UNAVAILABLE, Wait
 from surgecast.errors import ConfigError, LocalError, RemoteError
 from surgecast.log import Log
@@ -75,7 +75,9 @@ class DeliveryHandlers:
         if request.method == hdrs.METH_OPTIONS:
             return web.Response(status=204, headers=_PREFLIGHT)
         path, _, query = request.raw_path.partition("?")
-        route = self._find(path)
+        route = self._find(path) or self._open(path)
+        if isinstance(route, Refusal):
+            return self._refuse(route)
         if route is None or self._directory.rewind.wants(query):
             past = await self._past(request, path, query)
             if past is not None:
@@ -87,7 +89,12 @@ class DeliveryHandlers:
         reply = self._ask(route, query)
         if isinstance(reply, Wait):
             reply = await _wait(request, reply)
-        return _refuse(reply) if isinstance(reply, Refusal) else await _answer(request, reply)
+        return self._refuse(reply) if isinstance(reply, Refusal) else await _answer(request, reply)
+
+    def _refuse(self, refusal: Refusal) -> web.Response:
+        if refusal.reason:
+            self._directory.tokens_refused[refusal.reason] += 1
+        return _refuse(refusal)
 
     async def _past(self, request: web.Request, path: str, query: str) -> web.StreamResponse | None:
         """From the archive, or None. A disk that fails is told as such: what was asked is there."""
@@ -107,6 +114,14 @@ class DeliveryHandlers:
     def _find(self, path: str) -> Route | None:
         # The raw path: an encoded or dotted spelling of a known URL is another URL, and unknown.
         return self._directory.routes.get(f"GET {path}".encode("utf-8", "surrogateescape"))
+
+    def _open(self, path: str) -> Route | Refusal | None:
+        """The URL of a session that asks for it for the first time."""
+        found = self._directory.find_session(path)
+        if isinstance(found, tuple):
+            stage, url = found
+            return stage.urls.open(url)
+        return found
 
     def _ask(self, route: Route, query: str) -> Reply | Wait:
         if isinstance(route, Entry):

@@ -139,6 +139,8 @@ class Refusal:
 
     status: int
     text: str
+    reason: str = ""
+    """What is wrong with a token, to be counted by."""
 
     @property
     def headers(self) -> dict[str, str]:

@@ -5,8 +5,11 @@ holds all stages and one flat table from request line to object. What is not in 
 not exist: no URL is ever decoded, joined or looked up on a disk.
 """
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from surgecast.clock import Clock
@@ -22,12 +25,17 @@ from surgecast.delivery.assets import (
     private,
 )
 from surgecast.delivery.egress import EgressMeter
+from surgecast.delivery.histories import Record, Session
 from surgecast.delivery.low_latency import LowLatencyStage
+from surgecast.delivery.neighbours import Neighbour, Neighbours
 from surgecast.delivery.rewind import Rewind
-from surgecast.delivery.session_shows import PartShow, SegmentShow
-from surgecast.delivery.sessions import Record, Session, SessionTable
+from surgecast.delivery.session_shows import PartShow, SegmentShow, VariantShow
+from surgecast.delivery.session_urls import Access, Found, SessionUrls
+from surgecast.delivery.sessions import SessionTable
 from surgecast.delivery.settings import WAITERS_MAX, AdaptationSettings, SessionSettings
 from surgecast.delivery.shelf import Entry, Routes, Shelf
+from surgecast.delivery.tokens import AccessSettings, Keyring
+from surgecast.delivery.viewers import Viewer
 from surgecast.delivery.waiting import Turnstile
 from surgecast.errors import ConfigError, LocalError
 from surgecast.hls.model import MultivariantPlaylist
@@ -65,6 +73,7 @@ class Shared:
 
     clock: Clock
     turnstile: Turnstile
+    access: Access
     routes: Routes = field(default_factory=dict)
     tallies: Tallies = field(default_factory=Tallies)
     egress: EgressMeter = field(default_factory=EgressMeter)
@@ -88,6 +97,9 @@ class Memory:
     part_session_log: SessionLog | None = None
     """The same of sessions on the low-latency window."""
     part_sessions: Sequence[Record] = ()
+    variant_session_log: SessionLog | None = None
+    """The same of sessions on `index.m3u8`."""
+    variant_sessions: Sequence[Record] = ()
 
 
 class Stage:
@@ -97,14 +109,18 @@ class Stage:
         self,
         name: str,
         window: Window,
-        sessions: SessionTable,
+        sessions: SessionSettings,
         adaptation: AdaptationSettings,
         shared: Shared,
         memory: Memory,
     ) -> None:
         self.name = name
         self.window = window
-        self.sessions = sessions
+        self.sessions = SessionTable(SegmentShow(window), adaptation)
+        self.sessions.restore(memory.sessions)
+        self.variants = SessionTable(VariantShow(window), adaptation, start_rung="top")
+        """Of sessions on `index.m3u8`: the highest rung that each may have."""
+        self.variants.restore(memory.variant_sessions)
         self.low_latency: LowLatencyStage | None = None
         self.segments_published = 0
         self.slates_published = 0
@@ -117,15 +133,12 @@ class Stage:
         self._session_assets: dict[PlaylistText, Asset] = {}
         max_age = f"max-age={max(1, window.target_duration_s // 2)}"
         self._cached: Callable[[], str] = lambda: max_age
-        self._adaptive = Adaptive(
-            sessions,
-            self._shelf,
-            "s/",
-            self._ask_session,
-            shared.clock,
-            memory.session_log,
-            log.bind(channel=name),
-        )
+        told = log.bind(channel=name)
+        self._adaptive = Adaptive(self.sessions, memory.session_log, told)
+        self._variants = Adaptive(self.variants, memory.variant_session_log, told)
+        self._marks_all = sessions.mark == "all"
+        self.urls = SessionUrls(name, self._shelf, sessions, shared.access, shared.clock)
+        self._serve_sessions()
         for kept in window.kept:
             self._open_segments(kept)
         self._open_playlists()
@@ -136,14 +149,16 @@ class Stage:
         self.window.check(segments)
         load = self._shared.load()
         self.cap = decide(self._adaptation, self.sessions.rungs, self.cap, load, segments.msn)
-        self.sessions.set_cap(self.cap.position)
+        for table in (self.sessions, self.variants):
+            table.set_cap(self.cap.position)
         number = self.window.discontinuity_number + segments.discontinuity
         # Remembered before anybody can see it: a restart must never contradict a playlist. The
         # journal first: where it refuses, the number comes again with another set, and sessions
         # must not have been decided for this one.
         if self._journal is not None:
             self._journal.advance(segments, number)
-        self._adaptive.fix(segments.msn, discontinuity=segments.discontinuity)
+        for book in (self._adaptive, self._variants):
+            book.fix(segments.msn, discontinuity=segments.discontinuity)
         self.window.publish(segments)
 
     def publish_part(self, parts: PartSet) -> None:
@@ -159,20 +174,20 @@ class Stage:
             self._journal.advance_parts(parts, number, end_utc)
         self.low_latency.publish(parts, self.cap.position)
 
-    def open_low_latency(
-        self, window: LowLatencyWindow, settings: SessionSettings, memory: Memory
-    ) -> None:
+    def open_low_latency(self, window: LowLatencyWindow, memory: Memory) -> None:
         """Show parts too."""
         shared = self._shared
-        table = SessionTable(PartShow(window), settings, self._adaptation)
-        table.restore(memory.part_sessions, shared.clock.now())
+        table = SessionTable(PartShow(window), self._adaptation)
+        table.restore(memory.part_sessions)
         self.low_latency = LowLatencyStage(
             window,
             table,
             self._shelf,
+            self.urls,
             shared.tallies,
             shared.clock,
             shared.turnstile,
+            marks_all=self._marks_all,
             session_log=memory.part_session_log,
             log=log.bind(channel=self.name),
         )
@@ -181,19 +196,27 @@ class Stage:
 
     @property
     def viewers(self) -> int:
-        """Sessions that play."""
-        return sum(table.viewers for table, _ in self._tables())
+        """Sessions that play, whatever they ask for."""
+        return self.urls.viewers.playing
 
     @property
     def session_count(self) -> int:
-        return sum(len(table) for table, _ in self._tables())
+        return len(self.urls.viewers)
+
+    def viewers_by_region(self) -> dict[str, int]:
+        """Sessions that play, by the region in their token; the silent are left out."""
+        self.urls.expire()
+        return self.urls.viewers.by_region
 
     def session(self, session: str) -> Session | None:
+        """By its name or its token."""
+        session = self.urls.name_of(session)
         found = (table.get(session) for table, _ in self._tables())
         return next(filter(None, found), None)
 
     def set_rung(self, session: str, rung: str) -> int:
         """Ask for a rung; the first number that has it. Raises KeyError, ValueError."""
+        session = self.urls.name_of(session)
         for table, from_msn in self._tables():
             if table.get(session) is not None:
                 table.set_rung(session, rung)
@@ -218,17 +241,62 @@ class Stage:
         self._open_playlists()
         self._session_assets.clear()
 
-    def create_session(self, token: str) -> Asset:
-        """A session under `token` and the one-variant playlist that names it (rules R3, R27)."""
-        self._adaptive.create(token)
-        variant = self.window.variant(self.window.renditions[0], f"s/{token}/media.m3u8")
+    # Sessions by their URLs.
+
+    def _serve_sessions(self) -> None:
+        urls = self.urls
+        urls.serve("s/", "adaptive.m3u8", self._ask_adaptive, plays=False)
+        urls.serve("s/", "media.m3u8", self._ask_session, plays=True)
+        urls.serve("s/", "index.m3u8", self._ask_index, plays=False)
+        for rung in self.variants.rungs:
+            answer = partial(self._ask_variant, rung)
+            urls.serve("s/", f"{rung}/media.m3u8", answer, plays=True)
+        urls.keep(self._adaptive)
+        urls.keep(self._variants)
+
+    def create_session(self, session: str) -> Reply:
+        """A new session and its one-variant playlist (rules R3, R27). Raises SessionsFull."""
+        viewer, token = self.urls.enter(session)
+        return self._one_variant(viewer, f"s/{token}/")
+
+    def create_index_session(self, session: str) -> Reply:
+        """A new session and its multivariant playlist. Raises SessionsFull."""
+        viewer, token = self.urls.enter(session)
+        return self._all_variants(viewer, f"s/{token}/")
+
+    def _ask_adaptive(self, viewer: Viewer, _token: str, _query: str) -> Reply:
+        return self._one_variant(viewer, "")
+
+    def _ask_index(self, viewer: Viewer, _token: str, _query: str) -> Reply:
+        return self._all_variants(viewer, "")
+
+    def _one_variant(self, viewer: Viewer, folder: str) -> Reply:
+        if not self.window.ready:
+            return _NOT_YET
+        self._adaptive.begin(viewer.session)
+        variant = self.window.variant(self.window.renditions[0], f"{folder}media.m3u8")
         text = PlaylistText(render_multivariant(MultivariantPlaylist((variant,))))
         return self._private_asset(text, "adaptive")
 
-    def _ask_session(self, session: str, _query: str) -> Reply:
-        text = self._adaptive.playlist(session)
-        if text is None:
+    def _all_variants(self, viewer: Viewer, folder: str) -> Reply:
+        if not self.window.ready:
             return _NOT_YET
+        self._variants.begin(viewer.session)
+        return self._private_asset(self.window.multivariant(folder), "multivariant")
+
+    def _ask_session(self, viewer: Viewer, _token: str, _query: str) -> Reply:
+        return self._session_playlist(self._adaptive, viewer.session, "")
+
+    def _ask_variant(self, rung: str, viewer: Viewer, _token: str, _query: str) -> Reply:
+        return self._session_playlist(self._variants, viewer.session, rung)
+
+    def _session_playlist(self, book: Adaptive, session: str, view: str) -> Reply:
+        text = book.table.playlist(session, view)
+        if text is None:
+            book.begin(session)
+            text = book.table.playlist(session, view)
+            if text is None:
+                return _NOT_YET
         asset = self._session_assets.get(text)
         if asset is None:
             asset = self._session_assets[text] = self._private_asset(text, "session_playlist")
@@ -238,6 +306,7 @@ class Stage:
         """Take every URL of this channel off the table."""
         self._unsubscribe()
         self._adaptive.close()
+        self._variants.close()
         if self.low_latency is not None:
             self.low_latency.close()
         self._shelf.clear()
@@ -254,7 +323,7 @@ class Stage:
         self._open_segments(segments)
         self._open_playlists()
         self._session_assets.clear()
-        self._adaptive.expire()
+        self.urls.expire()
         if self._journal is not None:
             self._journal.mirror(segments, self.window.discontinuity_number, gone)
 
@@ -280,11 +349,13 @@ class Stage:
             text = self.window.playlist(rung)
             if text is not None:
                 self._shelf.put(f"{rung}/media.m3u8", self._shared_asset(text, "media_playlist"))
-        self._shelf.put(
-            "index.m3u8", self._shared_asset(self.window.multivariant(), "multivariant")
-        )
         if "adaptive.m3u8" not in self._shelf:
             self._shelf.put("adaptive.m3u8", Entry(self.create_session))
+        if not self._marks_all:
+            asset = self._shared_asset(self.window.multivariant(), "multivariant")
+            self._shelf.put("index.m3u8", asset)
+        elif "index.m3u8" not in self._shelf:
+            self._shelf.put("index.m3u8", Entry(self.create_index_session))
 
     def _shared_asset(self, text: PlaylistText, kind: str) -> Asset:
         return Asset(
@@ -302,17 +373,51 @@ class Stage:
 
 
 _NOT_YET = Refusal(404, "nothing is on show here yet")
+_SESSION_PATH = re.compile(r"/live/([^/]+)/((?:ll/)?s/.*)")
+ALONE = Neighbour("origin", "http://127.0.0.1:8080", "default", True, True)
+"""A server that was told nothing of itself."""
 
 
 class Directory:
     """All stages of this process, and the table of what can be asked for."""
 
-    def __init__(self, clock: Clock, waiters_max: int = WAITERS_MAX) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        waiters_max: int = WAITERS_MAX,
+        *,
+        access: AccessSettings | None = None,
+        own: Neighbour = ALONE,
+    ) -> None:
         self.turnstile = Turnstile(waiters_max)
-        self._shared = Shared(clock, self.turnstile)
+        self._access = Access(Keyring(access or AccessSettings()), Neighbours(own))
+        self._shared = Shared(clock, self.turnstile, self._access)
         self.routes = self._shared.routes
         self.tallies = self._shared.tallies
         self.rewind = Rewind(clock, self.tallies.of, self._window_of)
+
+    @property
+    def neighbours(self) -> Neighbours:
+        """What this server knows of the others now; may be set while it runs."""
+        return self._access.neighbours
+
+    @neighbours.setter
+    def neighbours(self, known: Neighbours) -> None:
+        self._access.neighbours = known
+
+    @property
+    def tokens_refused(self) -> Counter[str]:
+        """By reason."""
+        return self._access.refused
+
+    def find_session(self, path: str) -> tuple[Stage, Found] | Refusal | None:
+        """What a path that is not in the table means; None where it is no session's."""
+        match = _SESSION_PATH.fullmatch(path)
+        stage = self.get(match[1]) if match is not None else None
+        if match is None or stage is None:
+            return None
+        found = stage.urls.find(match[2])
+        return (stage, found) if isinstance(found, Found) else found
 
     def __iter__(self) -> Iterator[Stage]:
         return iter(tuple(self._shared.stages.values()))
@@ -345,19 +450,18 @@ class Directory:
         if name in self._shared.stages:
             raise LocalError(f"channel {name!r} is on show already")
         memory = memory or Memory()
-        table = SessionTable(SegmentShow(window), sessions, adaptation)
-        unknown = adaptation.unknown_rungs(table.rungs)
+        rungs = tuple(rendition.name for rendition in window.renditions)
+        unknown = adaptation.unknown_rungs(rungs)
         if unknown:
             raise ConfigError(
                 f"channel {name}: adaptation: no rung {unknown[0]!r}; "
-                f"the ladder has {', '.join(table.rungs)}"
+                f"the ladder has {', '.join(rungs)}"
             )
-        if unrated := adaptation.unrated_rungs(table.rungs):
+        if unrated := adaptation.unrated_rungs(rungs):
             raise ConfigError(f"channel {name}: adaptation: utility leaves out {unrated[0]!r}")
-        table.restore(memory.sessions, self._shared.clock.now())
-        stage = Stage(name, window, table, adaptation, self._shared, memory)
+        stage = Stage(name, window, sessions, adaptation, self._shared, memory)
         if low_latency is not None:
-            stage.open_low_latency(low_latency, sessions, memory)
+            stage.open_low_latency(low_latency, memory)
         self._shared.stages[name] = stage
         return stage
 

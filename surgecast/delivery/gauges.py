@@ -41,18 +41,7 @@ def watch_directory(metrics: Metrics, directory: Directory) -> None:
         channel,
         lambda: [Sample(stage.window.next_msn, (stage.name,)) for stage in directory],
     )
-    metrics.gauge(
-        "surgecast_sessions",
-        "Sessions on adaptive.m3u8 and ll/adaptive.m3u8, used or not",
-        channel,
-        lambda: [Sample(stage.session_count, (stage.name,)) for stage in directory],
-    )
-    metrics.gauge(
-        "surgecast_viewers",
-        "Sessions that play",
-        channel,
-        lambda: [Sample(stage.viewers, (stage.name,)) for stage in directory],
-    )
+    _watch_sessions(metrics, directory)
     metrics.gauge(
         "surgecast_egress_bps",
         "Bits per second sent to viewers, over a few seconds",
@@ -76,6 +65,38 @@ def watch_directory(metrics: Metrics, directory: Directory) -> None:
         ],
     )
     _watch_low_latency(metrics, directory)
+
+
+def _watch_sessions(metrics: Metrics, directory: Directory) -> None:
+    channel = ("channel",)
+    metrics.gauge(
+        "surgecast_sessions",
+        "Sessions of this server, used or not",
+        channel,
+        lambda: [Sample(stage.session_count, (stage.name,)) for stage in directory],
+    )
+    metrics.gauge(
+        "surgecast_viewers",
+        "Sessions that play",
+        ("channel", "region"),
+        lambda: [
+            Sample(count, (stage.name, region))
+            for stage in directory
+            for region, count in stage.viewers_by_region().items()
+        ],
+    )
+    metrics.counter(
+        "surgecast_sessions_created",
+        "Sessions that came",
+        channel,
+        lambda: [Sample(stage.urls.viewers.created, (stage.name,)) for stage in directory],
+    )
+    metrics.counter(
+        "surgecast_tokens_refused",
+        "Requests answered 403 for their token",
+        ("reason",),
+        lambda: [Sample(count, (reason,)) for reason, count in directory.tokens_refused.items()],
+    )
 
 
 def _watch_low_latency(metrics: Metrics, directory: Directory) -> None:

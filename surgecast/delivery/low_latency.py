@@ -20,8 +20,11 @@ from surgecast.delivery.assets import (
     private,
 )
 from surgecast.delivery.reload import parse_directives
+from surgecast.delivery.session_shows import DELTA
+from surgecast.delivery.session_urls import SessionUrls
 from surgecast.delivery.sessions import SessionTable
 from surgecast.delivery.shelf import Asked, Entry, Shelf
+from surgecast.delivery.viewers import Viewer
 from surgecast.delivery.waiting import Turnstile, Wait, WaitingRoom
 from surgecast.errors import RemoteError
 from surgecast.hls.model import MultivariantPlaylist
@@ -59,10 +62,12 @@ class LowLatencyStage:
         window: LowLatencyWindow,
         sessions: SessionTable,
         shelf: Shelf,
+        urls: SessionUrls,
         tallies: Tallies,
         clock: Clock,
         turnstile: Turnstile,
         *,
+        marks_all: bool,
         session_log: SessionLog | None,
         log: Log,
     ) -> None:
@@ -74,6 +79,7 @@ class LowLatencyStage:
         patience_s = float(_PATIENCE_TARGET_DURATIONS * window.target_duration_s)
         self.room = WaitingRoom(turnstile, clock, patience_s, self._has_come)
         self._shelf = shelf
+        self._urls = urls
         self._tallies = tallies
         self._turnstile = turnstile
         self._hinted: dict[str, str] = {}
@@ -88,14 +94,20 @@ class LowLatencyStage:
         }
         self._log = log
         self._refused_init: InitSet | None = None
-        self._adaptive = Adaptive(
-            sessions, shelf, "ll/s/", self._ask_session, clock, session_log, log
-        )
-        shelf.put(ADAPTIVE, Entry(self._create_session))
-        shelf.put(MULTIVARIANT, Asked(self._ask_multivariant))
+        self._adaptive = Adaptive(sessions, session_log, log)
+        urls.keep(self._adaptive)
+        urls.serve("ll/s/", "adaptive.m3u8", self._ask_adaptive, plays=False)
+        urls.serve("ll/s/", "media.m3u8", self._ask_session, plays=True)
+        urls.serve("s/", MULTIVARIANT, self._ask_marked, plays=False)
+        shelf.put(ADAPTIVE, Entry(self.create_session))
+        if marks_all:
+            shelf.put(MULTIVARIANT, Entry(self.create_marked))
+        else:
+            shelf.put(MULTIVARIANT, Asked(self._ask_multivariant))
         for rung in window.rungs:
             media = partial(self._ask, partial(self._playlist, rung))
             shelf.put(f"ll/{rung}/media.m3u8", Asked(media))
+            urls.serve("s/", f"ll/{rung}/media.m3u8", partial(self._ask_variant, rung), plays=True)
         self._unsubscribe = window.subscribe(self._published)
 
     def publish(self, parts: PartSet, rung_cap: int) -> None:
@@ -135,23 +147,56 @@ class LowLatencyStage:
             return reply()
         return self._wait(asked.msn, asked.part, reply)
 
-    def _ask_session(self, session: str, query: str) -> Reply | Wait:
-        return self._ask(partial(self._session_playlist, session), query)
+    # What sessions ask for.
 
-    def _session_playlist(self, session: str, *, delta: bool, blocking: bool) -> Reply:
-        text = self._adaptive.playlist(session, delta=delta)
-        return _NOT_YET if text is None else self._private_asset(text, "session_playlist")
-
-    def _create_session(self, token: str) -> Reply:
+    def create_session(self, session: str) -> Reply:
         """As `adaptive.m3u8`, where rungs can follow one another without a discontinuity."""
+        refusal = self._refusal()
+        if refusal is not None:
+            return refusal
+        viewer, token = self._urls.enter(session)
+        return self._one_variant(viewer, f"s/{token}/")
+
+    def create_marked(self, session: str) -> Reply:
+        """A session whose player chooses."""
         if not self.window.ready:
             return _NOT_YET
-        if not self.window.one_init:
-            return _NOT_ALIKE
-        self._adaptive.create(token)
-        variant = self.window.variant(self.window.renditions[0], f"s/{token}/media.m3u8")
+        _, token = self._urls.enter(session)
+        return self._private_asset(self.window.multivariant(f"s/{token}/"), "multivariant")
+
+    def _ask_marked(self, _viewer: Viewer, _token: str, _query: str) -> Reply:
+        if not self.window.ready:
+            return _NOT_YET
+        return self._private_asset(self.window.multivariant(), "multivariant")
+
+    def _ask_adaptive(self, viewer: Viewer, _token: str, _query: str) -> Reply:
+        return self._refusal() or self._one_variant(viewer, "")
+
+    def _refusal(self) -> Refusal | None:
+        if not self.window.ready:
+            return _NOT_YET
+        return None if self.window.one_init else _NOT_ALIKE
+
+    def _one_variant(self, viewer: Viewer, folder: str) -> Reply:
+        self._adaptive.begin(viewer.session)
+        variant = self.window.variant(self.window.renditions[0], f"{folder}media.m3u8")
         text = PlaylistText(render_multivariant(MultivariantPlaylist((variant,))))
         return self._private_asset(text, "adaptive")
+
+    def _ask_session(self, viewer: Viewer, _token: str, query: str) -> Reply | Wait:
+        return self._ask(partial(self._session_playlist, viewer.session), query)
+
+    def _session_playlist(self, session: str, *, delta: bool, blocking: bool) -> Reply:
+        self._adaptive.begin(session)
+        text = self.sessions.playlist(session, DELTA if delta else "")
+        return _NOT_YET if text is None else self._private_asset(text, "session_playlist")
+
+    def _ask_variant(self, rung: str, _viewer: Viewer, _token: str, query: str) -> Reply | Wait:
+        return self._ask(partial(self._variant_playlist, rung), query)
+
+    def _variant_playlist(self, rung: str, *, delta: bool, blocking: bool) -> Reply:
+        text = self.window.playlist(rung, delta=delta, folder=f"../../../../ll/{rung}/")
+        return _NOT_YET if text is None else self._private_asset(text, "session_playlist")
 
     def _private_asset(self, text: PlaylistText, kind: str) -> Asset:
         made = self._private.get(text)
@@ -225,7 +270,7 @@ class LowLatencyStage:
                 self._shelf.put(name, Asked(partial(self._ask_hinted, *hint, name)))
         if publication.parts is not None:
             self._warn(publication.parts)
-        self._adaptive.expire()
+        self._urls.expire()
         self.room.tell()
 
     def _warn(self, parts: PartSet) -> None:

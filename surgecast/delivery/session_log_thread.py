@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import Any
 
+from surgecast.delivery.histories import Record
 from surgecast.delivery.session_log import FileSessionLog
-from surgecast.delivery.sessions import Record
 from surgecast.errors import LocalError
 from surgecast.log import Log
 

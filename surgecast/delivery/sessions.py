@@ -1,9 +1,7 @@
-"""Viewers on `adaptive.m3u8`: who has which rung from which media sequence number on.
+"""Which rung the sessions of one window have, from which media sequence number on.
 
-Pure. A session is a list of changes (msn, rung). A change is first *asked for*; it is *fixed* when
-the next set is about to be published, which is the first set nobody has seen yet. From then on
-the rung of that msn, and whether it carries a discontinuity tag of its own, never change (rules R1
-and R2). A tag that the channel has anyway is not counted twice.
+Pure. A change of a session's history is first *asked for*; it is *fixed* when the next set is about
+to be published, which is the first set nobody has seen yet. From then on it stands.
 
     create ─► asked for ─► fixed at the publish of next_msn ─► left the window: only counted
                  ▲   │
@@ -11,205 +9,113 @@ and R2). A tag that the channel has anyway is not counted twice.
 
 Sessions whose playlists are equal share one rendering of it. What is told here of sets holds for
 low-latency segments too; there the first that nobody has seen is the one after that whose parts, or
-whose first part's name, are shown.
+whose first part's name, are shown. Who these sessions are, and whether they are still there, is in
+`surgecast.delivery.viewers`.
 """
 
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Protocol
 
-from surgecast.delivery.settings import AdaptationSettings, SessionSettings
-from surgecast.errors import RemoteError
+from surgecast.delivery.histories import Change, Creation, Record, Session, Shape, Show, Switch
+from surgecast.delivery.settings import AdaptationSettings
 from surgecast.media.window import PlaylistText
 
 
-class SessionsFull(RemoteError):
-    """No room for another session."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """From `msn` on the session has `rung`; `tagged` if that puts a tag where none was."""
-
-    msn: int
-    rung: str
-    tagged: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Creation:
-    """A session, what it asked for, and the rung it has; `tags_gone` as in `Session`."""
-
-    session: str
-    requested: str
-    rung: str
-    tags_gone: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Switch:
-    """A session's change and what it had asked for, as it is to be remembered."""
-
-    session: str
-    requested: str
-    change: Change
-
-
-Record = Creation | Switch
-
-
-@dataclass(slots=True)
-class Session:
-    """One viewer. `requested` is what was asked for, `changes[-1]` what is in force."""
-
-    session: str
-    requested: str
-    changes: list[Change]
-    seen_at: float
-    wish_is_new: bool = False
-    tags_gone: int = 0
-    """Own tags on sets that are listed no more."""
-    shown: tuple[object, PlaylistText] | None = field(default=None, repr=False)
-
-    @property
-    def rung(self) -> str:
-        return self.changes[-1].rung
-
-    def forget_before(self, first_msn: int) -> None:
-        """Fold changes that no listed set needs into one."""
-        while len(self.changes) > 1 and self.changes[1].msn <= first_msn:
-            self.tags_gone += self.changes.pop(0).tagged
-        # The tag of the first listed set is still shown; only older ones have left.
-        oldest = self.changes[0]
-        if oldest.tagged and oldest.msn < first_msn:
-            self.tags_gone += 1
-            self.changes[0] = Change(oldest.msn, oldest.rung, tagged=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What a session's playlist depends on, but for the window: equal shapes, equal playlists."""
-
-    tags_gone: int
-    changes: tuple[Change, ...]
-
-    def rung_of(self, msn: int) -> str:
-        """The rung that the segment of that number has."""
-        rungs = (change.rung for change in reversed(self.changes) if change.msn <= msn)
-        return next(rungs, self.changes[0].rung)
-
-
-class Show(Protocol):
-    """What sessions look at: a window, and how their playlists of it are written."""
-
-    rungs: tuple[str, ...]
-    marks_switches: bool
-    """Whether a switch needs EXT-X-DISCONTINUITY here, unless the operator says otherwise."""
-
-    @property
-    def first_msn(self) -> int: ...
-
-    @property
-    def next_msn(self) -> int: ...
-
-    @property
-    def ready(self) -> bool: ...
-
-    @property
-    def version(self) -> object:
-        """Another one whenever playlists have changed."""
-        ...
-
-    def render(self, shape: Shape, *, delta: bool) -> PlaylistText: ...
-
-
 class SessionTable:
-    """The sessions of one channel.
+    """The histories of a channel's sessions in one kind of playlist.
 
-    `rungs` is the ladder, best first. Every method that depends on time takes `now` in monotonic
-    seconds.
+    `rungs` is the ladder, best first; `start_rung` what a session has until it asks for something
+    else.
     """
 
     def __init__(
-        self, show: Show, settings: SessionSettings, adaptation: AdaptationSettings
+        self, show: Show, adaptation: AdaptationSettings, start_rung: str | None = None
     ) -> None:
         self.rungs = show.rungs
+        wanted = start_rung or adaptation.start_rung
+        self.start_rung = wanted if wanted in self.rungs else self.rungs[0]
         self._show = show
-        self._settings = settings
         self._adaptation = adaptation
         self._marked = show.marks_switches and adaptation.switch_signal == "discontinuity"
-        self._playing: OrderedDict[str, Session] = OrderedDict()
-        self._unused: OrderedDict[str, Session] = OrderedDict()
+        self._sessions: dict[str, Session] = {}
         self._unsettled: set[str] = set()
+        self._taken: set[str] = set()
+        """Taken over, and shown nothing yet."""
         self._cap = 0
-        self._texts: dict[tuple[Shape, bool], PlaylistText] = {}
+        self._texts: dict[tuple[Shape, str], PlaylistText] = {}
         self._texts_of: object = None
 
     # Reading.
 
     def __len__(self) -> int:
-        return len(self._playing) + len(self._unused)
+        return len(self._sessions)
 
     def __iter__(self) -> Iterator[Session]:
-        yield from self._playing.values()
-        yield from self._unused.values()
+        return iter(self._sessions.values())
 
-    @property
-    def viewers(self) -> int:
-        """Sessions that fetched their playlist at least once and are not expired."""
-        return len(self._playing)
+    def __contains__(self, session: str) -> bool:
+        return session in self._sessions
 
     @property
     def rung_cap(self) -> str:
         return self.rungs[self._cap]
 
     def get(self, session: str) -> Session | None:
-        return self._playing.get(session) or self._unused.get(session)
+        return self._sessions.get(session)
 
-    def playlist(self, session: str, now: float, *, delta: bool = False) -> PlaylistText | None:
-        """The session's media playlist, which counts as a sign of life."""
-        found = self._playing.get(session)
-        if found is None:
-            found = self._unused.pop(session, None)
-            if found is None:
-                return None
-            self._playing[session] = found
-        else:
-            self._playing.move_to_end(session)
-        found.seen_at = now
-        return self._shown(found, delta)
+    def playlist(self, session: str, view: str = "") -> PlaylistText | None:
+        """A media playlist of the session; None where there is none, or nothing in it yet."""
+        show, found = self._show, self._sessions.get(session)
+        if found is None or not show.ready:
+            return None
+        if found.from_msn and not show.shows(found.from_msn):
+            return None
+        version, shown = show.version, found.shown
+        if shown is not None and shown[0] == version and shown[1] == view:
+            return shown[2]
+        if version != self._texts_of:
+            self._texts_of = version
+            self._texts.clear()
+        found.forget_before(show.first_msn)
+        shape = found.shape()
+        text = self._texts.get((shape, view))
+        if text is None:
+            text = self._texts[shape, view] = show.render(shape, view)
+        found.shown = (version, view, text)
+        return text
 
-    @property
-    def start_rung(self) -> str:
-        """What a session has until it asks for something else."""
-        wanted = self._adaptation.start_rung
-        return wanted if wanted in self.rungs else self.rungs[0]
+    def waits_for(self, session: str) -> int | None:
+        """The first segment that a session is to see, while it is not there yet."""
+        found = self._sessions.get(session)
+        if found is None or found.from_msn == 0 or self._show.shows(found.from_msn):
+            return None
+        return found.from_msn
 
     # Coming and going.
 
-    def create(self, session: str, now: float) -> Creation:
-        """A new session with the start rung, for every set now listed too. Raises SessionsFull.
-
-        `expire` first, so that the silent make room.
-        """
-        if len(self) >= self._settings.sessions_max:
-            raise SessionsFull(f"all {self._settings.sessions_max} sessions are taken")
+    def create(self, session: str) -> Creation:
+        """A new session with the start rung, for every set now listed too."""
         requested = self.start_rung
         rung = self._capped(requested)
-        self._unused[session] = Session(
-            session, requested, [Change(self._show.first_msn, rung, tagged=False)], now
-        )
+        change = Change(self._show.first_msn, rung, tagged=False)
+        self._sessions[session] = Session(session, requested, [change])
         if rung != requested:
             self._unsettled.add(session)
         return Creation(session, requested, rung)
 
-    def expire(self, now: float) -> list[str]:
-        """Forget sessions that were silent too long; the names of those that left."""
-        gone = list(_silent(self._playing, now - self._settings.session_expiry_s))
-        gone += _silent(self._unused, now - self._settings.unused_expiry_s)
-        self._unsettled.difference_update(gone)
-        return gone
+    def take_over(self, session: str, from_msn: int) -> None:
+        """A session with an unknown past: it sees nothing before `from_msn`, which is undecided."""
+        requested = self.start_rung
+        change = Change(from_msn, self._capped(requested), tagged=self._marked)
+        self._sessions[session] = Session(session, requested, [change], from_msn=from_msn)
+        self._taken.add(session)
+        self._unsettled.add(session)
+
+    def forget(self, sessions: Iterable[str]) -> None:
+        """They have left, or are another server's now."""
+        for session in sessions:
+            self._sessions.pop(session, None)
+            self._unsettled.discard(session)
+            self._taken.discard(session)
 
     # Rungs.
 
@@ -240,63 +146,85 @@ class SessionTable:
         self._cap = position
         self._unsettled.update(s.session for s in self if s.rung != self._capped(s.requested))
 
-    def fix(self, msn: int, *, discontinuity: bool) -> list[Switch]:
+    def fix(self, msn: int, *, discontinuity: bool) -> list[Record]:
         """Decide every session's rung for the set that is about to be shown.
 
-        `discontinuity` is whether it has a tag anyway. The returned switches must be remembered
+        `discontinuity` is whether it has a tag anyway. The returned records must be remembered
         before the set is listed.
         """
         waiting = [found for name in sorted(self._unsettled) if (found := self.get(name))]
-        return [switch for found in waiting if (switch := self._settle(found, msn, discontinuity))]
+        switches = [self._settle(found, msn, discontinuity) for found in waiting]
+        begun = [
+            record
+            for session in sorted(self._taken)
+            for record in self._begin(self._sessions[session], msn, discontinuity)
+        ]
+        self._taken.clear()
+        return [*(switch for switch in switches if switch is not None), *begun]
 
-    def restore(self, records: Iterable[Record], now: float) -> None:
+    def restore(self, records: Iterable[Record], *, elsewhere: bool = False) -> None:
         """Sessions as they were, from what `create` and `fix` returned.
 
-        A change of a set that was never listed is asked for again.
+        A change of a set that was never listed is asked for again, unless it was decided on a
+        server that may be ahead of this one.
         """
         for record in records:
             if isinstance(record, Creation):
-                self._recreate(record, now)
+                self._recreate(record, elsewhere)
             else:
-                self._switch_again(record)
+                self._switch_again(record, elsewhere)
 
     def records(self) -> list[Record]:
         """The shortest list that `restore` makes the same sessions of."""
-        records: list[Record] = []
-        for found in self:
-            found.forget_before(self._show.first_msn)
-            oldest, *later = found.changes
-            if oldest.tagged:
-                # Still listed: to be told apart from what was before it.
-                oldest, later = Change(0, oldest.rung, tagged=False), found.changes
-            records.append(Creation(found.session, found.requested, oldest.rung, found.tags_gone))
-            records += [Switch(found.session, found.requested, change) for change in later]
-        return records
+        return [record for session in self._sessions for record in self.records_of(session)]
+
+    def records_of(self, session: str) -> list[Record]:
+        """One session's; nothing where there is nothing to remember of it."""
+        found = self._sessions.get(session)
+        if found is None or session in self._taken:
+            return []
+        found.forget_before(self._show.first_msn)
+        return found.records()
 
     # Inside.
 
-    def _recreate(self, record: Creation, now: float) -> None:
+    def _begin(self, found: Session, msn: int, discontinuity: bool) -> list[Record]:
+        """The first set of a session that was taken over: its discontinuity number is msn + 1."""
+        rung, tagged = found.rung, self._marked and not discontinuity
+        found.from_msn = msn
+        found.changes = [Change(msn, rung, tagged)]
+        found.tags_gone = msn + 1 - self._show.discontinuity_number - (tagged or discontinuity)
+        return found.records()
+
+    def _recreate(self, record: Creation, elsewhere: bool) -> None:
         known = record.rung in self.rungs and record.requested in self.rungs
-        if not known or len(self) >= self._settings.sessions_max:
+        listed = record.from_msn == 0 or record.from_msn < self._show.next_msn
+        self.forget([record.session])
+        if not known or not (listed or elsewhere):
             return
-        change = Change(0, record.rung, tagged=False)
-        self._playing[record.session] = Session(
-            record.session, record.requested, [change], now, tags_gone=record.tags_gone
+        self._sessions[record.session] = Session(
+            record.session,
+            record.requested,
+            [Change(0, record.rung, tagged=False)],
+            tags_gone=record.tags_gone,
+            from_msn=record.from_msn,
         )
         self._unsettled.add(record.session)
 
-    def _switch_again(self, record: Switch) -> None:
+    def _switch_again(self, record: Switch, elsewhere: bool) -> None:
         found = self.get(record.session)
         if found is None or not {record.requested, record.change.rung} <= set(self.rungs):
             return
         found.requested = record.requested
-        if record.change.msn < self._show.next_msn:
+        if elsewhere or record.change.msn < self._show.next_msn:
             found.changes.append(record.change)
 
     def _capped(self, rung: str) -> str:
         return self.rungs[max(self._cap, self.rungs.index(rung))]
 
     def _settle(self, found: Session, msn: int, discontinuity: bool) -> Switch | None:
+        if found.changes[-1].msn >= msn and found.session not in self._taken:
+            return None  # decided where this session was before
         target = self._capped(found.requested)
         asked, found.wish_is_new = found.wish_is_new, False
         if target == found.rung:
@@ -304,10 +232,13 @@ class SessionTable:
             return None
         if not asked and self._too_soon(found, target, msn):
             return None
+        self._unsettled.discard(found.session)
         change = Change(msn, target, tagged=self._marked and not discontinuity)
+        if found.session in self._taken:
+            found.changes = [change]
+            return None
         found.forget_before(self._show.first_msn)
         found.changes.append(change)
-        self._unsettled.discard(found.session)
         return Switch(found.session, found.requested, change)
 
     def _too_soon(self, found: Session, target: str, msn: int) -> bool:
@@ -315,34 +246,3 @@ class SessionTable:
         raised = self.rungs.index(target) < self.rungs.index(found.rung)
         spacing = self._adaptation.switch_spacing_segments
         return raised and len(found.changes) > 1 and msn - found.changes[-1].msn < spacing
-
-    def _shown(self, found: Session, delta: bool) -> PlaylistText | None:
-        show = self._show
-        if not show.ready:
-            return None
-        version = show.version
-        if not delta and found.shown is not None and found.shown[0] == version:
-            return found.shown[1]
-        if version != self._texts_of:
-            self._texts_of = version
-            self._texts.clear()
-        found.forget_before(show.first_msn)
-        oldest, *later = found.changes
-        head = oldest if oldest.tagged else Change(0, oldest.rung, tagged=False)
-        shape = Shape(found.tags_gone, (head, *later))
-        text = self._texts.get((shape, delta))
-        if text is None:
-            text = self._texts[shape, delta] = show.render(shape, delta=delta)
-        if not delta:
-            found.shown = (version, text)
-        return text
-
-
-def _silent(sessions: OrderedDict[str, Session], before: float) -> Iterator[str]:
-    """Take those last seen before then out; the mapping is in order of `seen_at`."""
-    while sessions:
-        name, found = next(iter(sessions.items()))
-        if found.seen_at > before:
-            return
-        del sessions[name]
-        yield name

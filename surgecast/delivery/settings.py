@@ -55,8 +55,13 @@ class DeliverySettings(Settings):
 
 
 class SessionSettings(Settings):
-    """Bounds of the sessions on `adaptive.m3u8`, and apart from them on `ll/adaptive.m3u8`."""
+    """Who is a session of its own, and the bounds of them."""
 
+    mark: Literal["all", "adaptive"] = Field(
+        default="all",
+        description="whose playlists have a session in their URL; with `adaptive`, `index.m3u8` "
+        "and `ll.m3u8` are the same for all, a CDN can keep them, and their viewers do not count",
+    )
     sessions_max: int = Field(
         default=20_000, ge=1, description="sessions of one channel; more are answered 503"
     )

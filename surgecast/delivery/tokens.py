@@ -76,7 +76,7 @@ class Keyring:
     def __init__(self, settings: AccessSettings) -> None:
         self._keys = {key.id: key.secret.get_secret_value().encode() for key in settings.keys}
         self._signing = settings.keys[0].id if settings.keys else UNSIGNED
-        self._skew_s = settings.skew_s
+        self.skew_s = settings.skew_s
         self.life_s = settings.token_life_s
 
     @property
@@ -108,7 +108,7 @@ class Keyring:
         if not hmac.compare_digest(signature.encode(), expected.encode()):
             raise TokenRefused("forged")
         claims = _claims(_decode(body))
-        if claims.expires_utc + self._skew_s < now_utc:
+        if claims.expires_utc + self.skew_s < now_utc:
             raise TokenRefused("expired")
         if claims.channel != channel:
             raise TokenRefused("foreign")

@@ -85,10 +85,12 @@ def _encoding(response: Response) -> Iterator[Finding]:
 
 def _cache(response: Response, target_duration_s: int) -> Iterator[Finding]:
     """R30: private playlists never, shared ones half a target duration, segments for life; what
-    answers a blocking request names its part in the URL, so it may be kept longer."""
+    answers a blocking request names its part in the URL, so it may be kept longer. Any playlist
+    can be private: its URL, or what it names, may be one viewer's."""
     cache = CacheControl.of(response)
-    if response.kind.is_private:
-        good, wanted = {"private", "no-store"} <= cache.names, "private, no-store"
+    private = {"private", "no-store"} <= cache.names
+    if response.kind.is_private or (response.kind.is_playlist and private):
+        good, wanted = private, "private, no-store"
     elif response.kind.is_playlist:
         blocking = "_HLS_msn=" in response.url
         most_s = BLOCKED_TARGETS * target_duration_s if blocking else _half(target_duration_s)

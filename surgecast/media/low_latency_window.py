@@ -132,8 +132,8 @@ class LowLatencyWindow:
         self._objects: dict[str, StoredObject] = {}
         self._shape = (next_msn, next_msn, next_msn)
         """First segment listed, first not whole, first listed with parts: what `_settled` is of."""
-        self._settled: dict[tuple[str, int], str] = {}
-        self._playlists: dict[tuple[str, bool], PlaylistText] = {}
+        self._settled: dict[tuple[str, int, str], str] = {}
+        self._playlists: dict[tuple[str, bool, str], PlaylistText] = {}
         self._meters = {rung: BandwidthMeter() for rung in self.rungs}
         self._listeners: list[Listener] = []
 
@@ -229,27 +229,29 @@ class LowLatencyWindow:
 
     # Playlists.
 
-    def playlist(self, rung: str, *, delta: bool = False) -> PlaylistText | None:
+    def playlist(self, rung: str, *, delta: bool = False, folder: str = "") -> PlaylistText | None:
         """The media playlist of a rung; None while the window is not ready or has no such rung.
 
-        A delta update is the whole playlist where there is nothing to skip.
+        A delta update is the whole playlist where there is nothing to skip. `folder` leads from
+        the playlist to the rung's objects.
         """
         if not self.ready or rung not in self._meters:
             return None
         skipped = self._skippable() if delta else 0
-        text = self._playlists.get((rung, skipped > 0))
+        key = (rung, skipped > 0, folder)
+        text = self._playlists.get(key)
         if text is None:
-            text = PlaylistText(self._render(rung, skipped))
-            self._playlists[rung, skipped > 0] = text
+            text = self._playlists[key] = PlaylistText(self._render(rung, skipped, folder))
         return text
 
     def variant(self, rendition: Rendition, uri: str) -> Variant:
         """One variant with rates no lower than measured (rule R26)."""
         return self._meters[rendition.name].variant(rendition, uri)
 
-    def multivariant(self) -> PlaylistText:
-        """The multivariant playlist `ll.m3u8` of all rungs."""
-        variants = tuple(self.variant(r, f"ll/{r.name}/media.m3u8") for r in self.renditions)
+    def multivariant(self, folder: str = "") -> PlaylistText:
+        """The multivariant playlist `ll.m3u8` of all rungs; `folder` leads from it to `ll/`."""
+        uris = (f"{folder}ll/{rung}/media.m3u8" for rung in self.rungs)
+        variants = tuple(map(self.variant, self.renditions, uris))
         return PlaylistText(render_multivariant(MultivariantPlaylist(variants)))
 
     # What happens to it.
@@ -425,50 +427,66 @@ class LowLatencyWindow:
         boundary_s = self._end_s - 6.0 * self.target_duration_s + _TOLERANCE_S
         return sum(parent.whole and parent.end_s <= boundary_s for parent in self._listed)
 
-    def _render(self, rung: str, skipped: int) -> str:
-        settled = self._settled.get((rung, skipped))
+    def _render(self, rung: str, skipped: int, folder: str) -> str:
+        settled = self._settled.get((rung, skipped, folder))
         if settled is None:
-            listed = (self._text(parent, rung) for parent in self._whole_from(skipped))
-            settled = self._settled[rung, skipped] = "".join(listed)
-        newest = self._text(self._open, rung) if self._open is not None else ""
-        hint = base_name(self._listed[-1].next_part_name(rung))
+            listed = (self._text(parent, rung, folder) for parent in self._whole_from(skipped))
+            settled = self._settled[rung, skipped, folder] = "".join(listed)
+        newest = self._text(self._open, rung, folder) if self._open is not None else ""
+        hint = folder + base_name(self._listed[-1].next_part_name(rung))
         return "".join((self._header(skipped), settled, newest, self._end(hint, rung)))
 
     def session_playlist(
-        self, rung_of: Callable[[int], str], base: str, *, delta: bool = False
+        self,
+        rung_of: Callable[[int], str],
+        base: str,
+        *,
+        delta: bool = False,
+        from_msn: int = 0,
     ) -> PlaylistText:
         """A media playlist whose rung is `rung_of(msn)`; only where all rungs have one init.
 
-        `base` is the path from it to `ll/`. To be asked for when the window is ready.
+        `base` is the path from it to `ll/`; nothing before `from_msn` is listed. To be asked for
+        when the window is ready, and shows something of `from_msn`.
         """
-        skipped = self._skippable() if delta else 0
-        parents = [*self._whole_from(skipped), *([self._open] if self._open else [])]
-        lines = [self._text(parent, rung_of(parent.msn), base) for parent in parents]
+        cut = sum(parent.msn < from_msn for parent in self._listed)
+        skipped = self._skippable() if delta and not cut else 0
+        parents = [*self._whole_from(skipped or cut), *([self._open] if self._open else [])]
+        lines = [
+            self._session_text(parent, rung_of(parent.msn), base, leads=cut > 0 and place == 0)
+            for place, parent in enumerate(parents)
+        ]
         hint = ""
         if self.next_part is not None:
             name = self._listed[-1].next_part_name(rung_of(self.next_part[0]))
             hint = base + name.removeprefix("ll/")
-        return PlaylistText("".join((self._header(skipped), *lines, self._end(hint))))
+        return PlaylistText("".join((self._header(skipped, cut), *lines, self._end(hint))))
 
     def _whole_from(self, skipped: int) -> Iterator[Parent]:
         """The whole segments, which stay as they are for several parts."""
         return (p for place, p in enumerate(self._listed) if p.whole and place >= skipped)
 
-    def _text(self, parent: Parent, rung: str, base: str | None = None) -> str:
+    def _text(self, parent: Parent, rung: str, folder: str) -> str:
         leads = parent is self._listed[0]
         with_parts = parent.msn >= self._shape[2]
-        if base is None:
-            return parent.text(rung, leads=leads, with_parts=with_parts)
-        init = base + parent.init.object_name(self.rungs[0]).removeprefix("ll/")
+        return parent.text(rung, leads=leads, with_parts=with_parts, base=folder)
+
+    def _session_text(self, parent: Parent, rung: str, base: str, *, leads: bool) -> str:
         return parent.text(
-            rung, leads=leads, with_parts=with_parts, base=f"{base}{rung}/", map_uri=init
+            rung,
+            leads=leads or parent is self._listed[0],
+            with_parts=parent.msn >= self._shape[2],
+            base=f"{base}{rung}/",
+            map_uri=base + parent.init.object_name(self.rungs[0]).removeprefix("ll/"),
         )
 
-    def _header(self, skipped: int) -> str:
+    def _header(self, skipped: int, cut: int = 0) -> str:
+        """`cut` is how many listed segments are left out as if they had never been listed."""
+        gone = sum(parent.first.discontinuity for parent in islice(self._listed, cut))
         header = render_media_header(
             target_duration_s=self.target_duration_s,
-            media_sequence=self.first_msn,
-            discontinuity_sequence=self.discontinuity_sequence,
+            media_sequence=self.first_msn + cut,
+            discontinuity_sequence=self.discontinuity_sequence + gone,
             version=_DELTA_VERSION if skipped else _VERSION,
             server_control=self.control,
             part_target_s=self.part_target_s,

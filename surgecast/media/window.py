@@ -208,16 +208,16 @@ class Window:
         """One variant with rates no lower than measured (rule R26)."""
         return self._meters[rendition.name].variant(rendition, uri)
 
-    def multivariant(self) -> PlaylistText:
-        """The multivariant playlist of all rungs."""
-        variants = tuple(self.variant(r, f"{r.name}/media.m3u8") for r in self.renditions)
+    def multivariant(self, folder: str = "") -> PlaylistText:
+        """The multivariant playlist of all rungs; `folder` leads from it to theirs."""
+        variants = tuple(self.variant(r, f"{folder}{r.name}/media.m3u8") for r in self.renditions)
         return PlaylistText(render_multivariant(MultivariantPlaylist(variants)))
 
-    def header(self, discontinuity_sequence: int) -> str:
+    def header(self, discontinuity_sequence: int, first_msn: int | None = None) -> str:
         """The tags before the first segment, for this window under the number given."""
         return render_media_header(
             target_duration_s=self.target_duration_s,
-            media_sequence=self.first_msn,
+            media_sequence=self.first_msn if first_msn is None else first_msn,
             discontinuity_sequence=discontinuity_sequence,
         )
 

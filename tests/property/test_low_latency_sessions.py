@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from surgecast.clock import ManualClock
 from surgecast.delivery.channels import Stage
+from surgecast.delivery.session_shows import DELTA
 from surgecast.hls.delta import merge
 from surgecast.hls.model import MediaPlaylist
 from surgecast.hls.parse import parse_media
@@ -37,7 +38,7 @@ class Viewer:
     def reload(self) -> None:
         assert self.stage.low_latency is not None
         table = self.stage.low_latency.sessions
-        text = table.playlist("a", 0.0)
+        text = table.playlist("a")
         assert text is not None
         shown = parse_media(text.body.decode())
         entries = [*shown.segments, *([shown.open_segment] if shown.open_segment else [])]
@@ -63,7 +64,7 @@ class Viewer:
 
     def _check_delta(self, shown: MediaPlaylist) -> None:
         assert self.stage.low_latency is not None
-        text = self.stage.low_latency.sessions.playlist("a", 0.0, delta=True)
+        text = self.stage.low_latency.sessions.playlist("a", DELTA)
         assert text is not None
         if self.known is not None:
             merged = merge(self.known, parse_media(text.body.decode()))
@@ -79,7 +80,7 @@ def test_rules_hold_and_wishes_are_obeyed(happens: list[tuple[str, object]]) -> 
     for _ in range(4 * PARTS):
         stage.publish_part(encoder.part())
     assert stage.low_latency is not None
-    stage.low_latency._create_session("a")
+    stage.low_latency.create_session("a")
     viewer = Viewer(stage)
     viewer.reload()
     wishes: dict[int, str] = {}

@@ -3,9 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from surgecast.delivery.histories import Record
 from surgecast.delivery.session_shows import SegmentShow
-from surgecast.delivery.sessions import Record, SessionTable
-from surgecast.delivery.settings import AdaptationSettings, SessionSettings
+from surgecast.delivery.sessions import SessionTable
+from surgecast.delivery.settings import AdaptationSettings
 from surgecast.media.window import Window
 from tests.property.test_window import Viewer
 from tests.support.shows import RUNGS, segment_set, window
@@ -24,8 +25,8 @@ steps = st.lists(
 
 
 def table_of(shown: Window, records: list[Record]) -> SessionTable:
-    table = SessionTable(SegmentShow(shown), SessionSettings(), AdaptationSettings())
-    table.restore(records, 0.0)
+    table = SessionTable(SegmentShow(shown), AdaptationSettings())
+    table.restore(records)
     return table
 
 
@@ -35,7 +36,7 @@ def test_rules_hold_and_wishes_are_obeyed(happens: list[tuple[str, object]]) -> 
     for msn in range(5, 11):
         shown.publish(segment_set(msn))
     table = table_of(shown, [])
-    records: list[Record] = [table.create("a", 0.0)]
+    records: list[Record] = [table.create("a")]
     viewer, wished, cap = Viewer(), None, 0
     for what, value in happens:
         if what == "ask":
@@ -61,9 +62,9 @@ def test_rules_hold_and_wishes_are_obeyed(happens: list[tuple[str, object]]) -> 
             table = table_of(shown, records)
             wished, cap = None, 0
         else:
-            text = table.playlist("a", 0.0)
+            text = table.playlist("a")
             assert text is not None
             viewer.see(text.body.decode())
-    text = table.playlist("a", 0.0)
+    text = table.playlist("a")
     assert text is not None
     viewer.see(text.body.decode())

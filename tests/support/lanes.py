@@ -11,10 +11,10 @@ from surgecast.clock import ManualClock
 from surgecast.delivery.app import build_app
 from surgecast.delivery.channels import Directory
 from surgecast.delivery.fastlane import FastRunner
-from surgecast.delivery.settings import DeliverySettings
+from surgecast.delivery.settings import DeliverySettings, SessionSettings
 from surgecast.metrics import Metrics
 from tests.support.parts import PARTS, Encoder, low_latency_window
-from tests.support.shows import staged
+from tests.support.shows import session_url, staged
 
 
 class Wire(asyncio.Transport):
@@ -56,14 +56,25 @@ Step = bytes | Literal["part", "dies", "stalls", "removed"]
 """Something the client sends, or that happens to the channel meanwhile."""
 
 
+KNOWN = b"GET /live/demo/s/known/media.m3u8"
+
+
 class Channel:
     """What is asked for: segments 0 to 6 are whole in low latency too, and 7.0 and 7.1 there."""
 
     def __init__(self) -> None:
         self.clock = ManualClock()
         self.encoder = Encoder()
-        self.directory, self.stage = staged(self.clock, low_latency=low_latency_window())
-        self.stage.create_session("known")
+        # An entry's answer names another session each time; shared playlists can be compared.
+        sessions = SessionSettings(mark="adaptive")
+        self.directory, self.stage = staged(
+            self.clock, low_latency=low_latency_window(), sessions=sessions
+        )
+        entry = self.stage.create_session("known")
+        found = self.directory.find_session(f"/live/demo/{session_url(entry)}")
+        assert isinstance(found, tuple)
+        # Under a name that does not change with the time of the day.
+        self.directory.routes[KNOWN] = self.stage.urls.open(found[1])
         for _ in range(7 * PARTS + 2):
             self.stage.publish_part(self.encoder.part())
 

@@ -10,8 +10,10 @@ from aiohttp import web
 
 from surgecast.clock import ManualClock
 from surgecast.delivery.app import Problems, Serving, build_app, no_problems, serve
+from surgecast.delivery.assets import Asset, Reply
 from surgecast.delivery.channels import Directory, Memory, Stage
 from surgecast.delivery.settings import AdaptationSettings, DeliverySettings, SessionSettings
+from surgecast.delivery.tokens import AccessSettings
 from surgecast.media.low_latency_window import LowLatencyWindow
 from surgecast.media.segment import Rendition, SegmentSet
 from surgecast.media.window import Window, WindowSettings
@@ -59,6 +61,12 @@ def window(next_msn: int = 0, discontinuity_sequence: int = 0, listed: int = 6) 
     )
 
 
+def session_url(entry: Reply) -> str:
+    """Of the first playlist that an entry names, below the channel."""
+    assert isinstance(entry, Asset)
+    return next(line for line in bytes(entry.body).decode().splitlines() if line[0] != "#")
+
+
 @dataclass(slots=True)
 class Show:
     """A served channel called `demo`."""
@@ -84,8 +92,9 @@ def staged(
     published: int = 8,
     low_latency: LowLatencyWindow | None = None,
     waiters_max: int = 10_000,
+    access: AccessSettings | None = None,
 ) -> tuple[Directory, Stage]:
-    directory = Directory(clock, waiters_max)
+    directory = Directory(clock, waiters_max, access=access)
     stage = directory.add(
         "demo",
         window(),
@@ -110,6 +119,7 @@ async def show(
     published: int = 8,
     low_latency: LowLatencyWindow | None = None,
     waiters_max: int = 10_000,
+    access: AccessSettings | None = None,
 ) -> AsyncIterator[Show]:
     clock = ManualClock()
     directory, stage = staged(
@@ -119,6 +129,7 @@ async def show(
         published=published,
         low_latency=low_latency,
         waiters_max=waiters_max,
+        access=access,
     )
     metrics = Metrics()
     settings = delivery or DeliverySettings(host="127.0.0.1", port=0, connections_max=2000)

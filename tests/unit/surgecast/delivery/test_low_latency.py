@@ -38,7 +38,7 @@ async def low_latency_show(
 @both_lanes
 async def test_objects_have_their_type_and_life(fast: bool) -> None:
     expected = {
-        "ll.m3u8": ("application/vnd.apple.mpegurl", "max-age=1"),
+        "ll.m3u8": ("application/vnd.apple.mpegurl", "private, no-store"),
         "ll/480p/media.m3u8": ("application/vnd.apple.mpegurl", "max-age=1"),
         "ll/480p/media.m3u8?_HLS_skip=YES": ("application/vnd.apple.mpegurl", "max-age=1"),
         "ll/480p/media.m3u8?_HLS_msn=2": ("application/vnd.apple.mpegurl", "max-age=12"),

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from surgecast.delivery import session_log_thread
+from surgecast.delivery.histories import Creation, Record
 from surgecast.delivery.session_log import FileSessionLog
 from surgecast.delivery.session_log_thread import ThreadSessionLog
-from surgecast.delivery.sessions import Creation, Record
 from surgecast.errors import LocalError
 
 RECORDS = [Creation(name, "720p", "480p", tags_gone=0) for name in "abc"]

@@ -1,8 +1,8 @@
 import pytest
 
 from surgecast.delivery.session_shows import SegmentShow
-from surgecast.delivery.sessions import SessionsFull, SessionTable
-from surgecast.delivery.settings import AdaptationSettings, SessionSettings
+from surgecast.delivery.sessions import SessionTable
+from surgecast.delivery.settings import AdaptationSettings
 from surgecast.media.window import Window
 from tests.support.shows import segment_set, window
 
@@ -14,7 +14,6 @@ class Viewing:
         self.window: Window = window()
         self.table = SessionTable(
             SegmentShow(self.window),
-            SessionSettings(sessions_max=3),
             AdaptationSettings.model_validate(adaptation),
         )
         for _ in range(6):
@@ -25,8 +24,8 @@ class Viewing:
         self.table.fix(coming.msn, discontinuity=discontinuity)
         self.window.publish(coming)
 
-    def lines(self, session: str = "a", now: float = 0.0) -> list[str]:
-        text = self.table.playlist(session, now)
+    def lines(self, session: str = "a") -> list[str]:
+        text = self.table.playlist(session)
         assert text is not None
         return text.body.decode().splitlines()
 
@@ -43,7 +42,7 @@ class Viewing:
 
 def test_a_switch_starts_at_the_first_set_nobody_has_seen() -> None:
     viewing = Viewing()
-    viewing.table.create("a", 0.0)
+    viewing.table.create("a")
     before = viewing.lines()
     viewing.table.set_rung("a", "360p")
     assert viewing.lines() == before
@@ -53,7 +52,7 @@ def test_a_switch_starts_at_the_first_set_nobody_has_seen() -> None:
 
 def test_a_later_wish_replaces_an_earlier_one() -> None:
     viewing = Viewing()
-    viewing.table.create("a", 0.0)
+    viewing.table.create("a")
     viewing.table.set_rung("a", "360p")
     viewing.table.set_rung("a", "720p")
     viewing.publish()
@@ -62,7 +61,7 @@ def test_a_later_wish_replaces_an_earlier_one() -> None:
 
 def test_the_tag_is_counted_when_it_leaves() -> None:
     viewing = Viewing()
-    viewing.table.create("a", 0.0)
+    viewing.table.create("a")
     viewing.table.set_rung("a", "360p")
     seen = []
     for _ in range(8):
@@ -73,7 +72,7 @@ def test_the_tag_is_counted_when_it_leaves() -> None:
 
 def test_a_channel_discontinuity_and_a_switch_share_one_tag() -> None:
     viewing = Viewing()
-    viewing.table.create("a", 0.0)
+    viewing.table.create("a")
     viewing.table.set_rung("a", "360p")
     viewing.publish(discontinuity=True)
     assert viewing.tags() == 1
@@ -84,15 +83,15 @@ def test_a_channel_discontinuity_and_a_switch_share_one_tag() -> None:
 
 def test_equal_playlists_are_rendered_once() -> None:
     viewing = Viewing()
-    viewing.table.create("a", 0.0)
+    viewing.table.create("a")
     viewing.publish()
-    viewing.table.create("b", 0.0)
-    assert viewing.table.playlist("a", 0.0) is viewing.table.playlist("b", 0.0)
+    viewing.table.create("b")
+    assert viewing.table.playlist("a") is viewing.table.playlist("b")
 
 
 def test_no_signal_means_no_tag() -> None:
     viewing = Viewing(switch_signal="none")
-    viewing.table.create("a", 0.0)
+    viewing.table.create("a")
     viewing.table.set_rung("a", "360p")
     viewing.publish()
     assert viewing.rungs()[-1] == "360p" and viewing.tags() == 0
@@ -100,7 +99,7 @@ def test_no_signal_means_no_tag() -> None:
 
 def test_a_cap_lowers_at_once_and_raises_no_sooner_than_spacing() -> None:
     viewing = Viewing()
-    viewing.table.create("a", 0.0)
+    viewing.table.create("a")
     viewing.table.set_cap(2)
     viewing.publish()
     viewing.table.set_cap(0)
@@ -113,7 +112,7 @@ def test_a_cap_lowers_at_once_and_raises_no_sooner_than_spacing() -> None:
 
 def test_a_wish_does_not_wait() -> None:
     viewing = Viewing()
-    viewing.table.create("a", 0.0)
+    viewing.table.create("a")
     for rung in ("360p", "720p", "480p"):
         viewing.table.set_rung("a", rung)
         viewing.publish()
@@ -122,7 +121,7 @@ def test_a_wish_does_not_wait() -> None:
 
 def test_a_wish_above_the_cap_waits_for_the_cap() -> None:
     viewing = Viewing(start_rung="360p")
-    viewing.table.create("a", 0.0)
+    viewing.table.create("a")
     viewing.table.set_cap(1)
     viewing.table.set_rung("a", "720p")
     viewing.publish()
@@ -135,48 +134,36 @@ def test_a_wish_above_the_cap_waits_for_the_cap() -> None:
 
 def test_unknown_names_are_refused() -> None:
     viewing = Viewing()
-    viewing.table.create("a", 0.0)
+    viewing.table.create("a")
     with pytest.raises(ValueError, match="ladder has 720p, 480p, 360p"):
         viewing.table.set_rung("a", "4k")
     with pytest.raises(KeyError):
         viewing.table.set_rung("b", "360p")
-    assert viewing.table.playlist("b", 0.0) is None
-
-
-def test_the_silent_are_forgotten_and_the_unused_sooner() -> None:
-    viewing = Viewing()
-    for name in ("a", "b", "c"):
-        viewing.table.create(name, 0.0)
-    with pytest.raises(SessionsFull):
-        viewing.table.create("d", 1.0)
-    viewing.lines("a", 10.0)
-    assert viewing.table.viewers == 1
-    assert viewing.table.expire(20.0) == ["b", "c"]
-    assert viewing.table.expire(70.0) == ["a"] and len(viewing.table) == 0
+    assert viewing.table.playlist("b") is None
 
 
 @pytest.mark.parametrize("later", range(9))
 def test_sessions_come_back_as_they_were(later: int) -> None:
     viewing = Viewing()
-    viewing.table.create("a", 0.0)
+    viewing.table.create("a")
     for rung in ("360p", "480p"):
         viewing.table.set_rung("a", rung)
         viewing.publish()
     for _ in range(later):
         viewing.publish()
-    again = SessionTable(SegmentShow(viewing.window), SessionSettings(), AdaptationSettings())
-    again.restore(viewing.table.records(), 0.0)
-    text = again.playlist("a", 0.0)
+    again = SessionTable(SegmentShow(viewing.window), AdaptationSettings())
+    again.restore(viewing.table.records())
+    text = again.playlist("a")
     assert text is not None and text.body.decode().splitlines() == viewing.lines()
 
 
 def test_a_switch_that_was_never_listed_is_made_anew() -> None:
     viewing = Viewing()
-    created = viewing.table.create("a", 0.0)
+    created = viewing.table.create("a")
     viewing.table.set_rung("a", "360p")
     switches = viewing.table.fix(6, discontinuity=False)
-    again = SessionTable(SegmentShow(viewing.window), SessionSettings(), AdaptationSettings())
-    again.restore([created, *switches], 0.0)
+    again = SessionTable(SegmentShow(viewing.window), AdaptationSettings())
+    again.restore([created, *switches])
     viewing.table = again
     viewing.publish(discontinuity=True)
     assert viewing.rungs()[-1] == "360p" and viewing.tags() == 1
