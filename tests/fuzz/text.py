@@ -10,6 +10,7 @@ from pathlib import Path
 from origin.settings import OriginSettings
 from segmenter.faults import FaultWatch
 from surgecast import config
+from surgecast.delivery import cmcd
 from surgecast.delivery.ranges import UNSATISFIABLE, parse_range
 from surgecast.delivery.session_log import FileSessionLog
 from surgecast.errors import ConfigError, RemoteError
@@ -159,6 +160,17 @@ def fault_lines(data: bytes) -> str:
     return " ".join(sorted(changes))
 
 
+def client_data(data: bytes) -> str:
+    """What a player says of itself is a report, whatever it is; numbers stay finite."""
+    text = data.decode("latin-1")
+    reports = [*cmcd.of_body(data), cmcd.of_query(text), cmcd.of_headers([text])]
+    told = [report for report in reports if report is not None]
+    for report in told:
+        assert 0 <= (report.throughput_bps or 0) < math.inf
+        assert 0 <= (report.buffer_s or 0) < math.inf
+    return f"{len(told)} {told[:1] != [cmcd.Cmcd()]}"
+
+
 _FAULTS = b"""frame:0 pts:0 pts_time:0
 surgecast=picture
 frame:12 pts:60 pts_time:2.4
@@ -198,6 +210,14 @@ TARGETS = (
     Target("m3u8", lambda: [_MEDIA, _SKIPPED, _INDEX], m3u8),
     Target("config", _configurations, settings),
     Target("fault_lines", lambda: [_FAULTS], fault_lines),
+    Target(
+        "cmcd",
+        lambda: [
+            b"CMCD=bl%3D4200%2Cbr%3D1800%2Cmtp%3D179500%2Cot%3Dav%2Csid%3D%22s-1%22%2Csu&x=1",
+            b'bl=(4200;v 900;a),bs,mtp=(162600),sid="a\\"b",v=2,e=rr\nbs=?0,sta=p\n',
+        ],
+        client_data,
+    ),
     Target("session_log", lambda: [_SESSIONS], session_log),
     Target("ledger", lambda: [_LEDGER, _OLD_LEDGER], ledger),
     Target("mirror", lambda: [_SET], mirrored),
