@@ -359,8 +359,12 @@ class FastRunner(web.AppRunner):
     async def _make_server(self) -> web.Server:
         plain = await super()._make_server()
         kwargs = {**plain._kwargs, "loop": plain._loop}
-        self.fast_server = FastServer(plain, self._routes, self._settings, **kwargs)
+        self.fast_server = self._make_fast_server(plain, **kwargs)
         return self.fast_server
+
+    def _make_fast_server(self, plain: web.Server, **kwargs: Any) -> FastServer:
+        """Another role's lane may know more than the table of routes."""
+        return FastServer(plain, self._routes, self._settings, **kwargs)
 
 
 def _is_whole(data: bytes) -> bool:

@@ -139,6 +139,7 @@ class LocalProvisioner:
             "server": server,
             "http": {"host": self._settings.host, "port": record.port},
             "upstreams": list(order.upstreams),
+            "prewarm": list(order.channels),
             **self._enrolment.settings(),
         }
 

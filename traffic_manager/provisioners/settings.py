@@ -14,7 +14,7 @@ PLACES_FOR_URL = ("server", "region")
 PLACES_FOR_START = ("server", "region", "url", "manager", "upstreams", "channels")
 PLACES_FOR_OTHERS = ("server", "region", "url")
 
-_OWNED = {"server", "http", "upstreams", "control", "access"}
+_OWNED = {"server", "http", "upstreams", "prewarm", "control", "access"}
 """Sections of a relay's configuration that the provisioner writes itself."""
 
 

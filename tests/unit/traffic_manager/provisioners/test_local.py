@@ -9,7 +9,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
+from edge_relay.settings import RelaySettings
+from surgecast.config import load
+from surgecast.delivery.tokens import AccessSettings, KeySettings
 from surgecast.errors import LocalError
 from tests.support.ports import free_port
 from tests.support.provisioners import LocalHarness, ManagerEar, alive, gone
@@ -88,6 +92,28 @@ async def test_the_range_of_ports_bounds_the_relays(tmp_path: Path) -> None:
     assert (await provisioner.start(order("b-3"))).url == f"http://127.0.0.1:{port}"
     await provisioner.stop("b-3")
     await provisioner.close()
+
+
+async def test_what_is_written_is_what_a_relay_reads(tmp_path: Path) -> None:
+    """The two meet in a file; neither imports the other."""
+    port = free_port()
+    keys = AccessSettings(keys=(KeySettings(id="A", secret=SecretStr("k" * 16)),))
+    enrolment = Enrolment("http://127.0.0.1:8090", "t" * 16, keys)
+    more = {"log": {"level": "debug"}}
+    settings = LocalSettings(state_dir=tmp_path, ports_first=port, ports_last=port, relay=more)
+    provisioner = LocalProvisioner(settings, enrolment, SLEEPER)
+    instance = await provisioner.start(RelayOrder("b-1", "b", ("http://o.example",), ("demo",)))
+    read = load(tmp_path / "b-1.yaml", RelaySettings, enrolment.environment())
+    await provisioner.stop("b-1")
+    await provisioner.close()
+    assert (read.server.id, read.server.region, read.server.public_url) == (
+        *("b-1", "b"),
+        instance.url,
+    )
+    assert (read.http.host, read.http.port, read.log.level) == ("127.0.0.1", port, "debug")
+    assert (read.upstreams, read.prewarm) == (("http://o.example",), ("demo",))
+    assert (read.control.manager, read.control.token) == (enrolment.manager_url, "t" * 16)
+    assert read.access == keys
 
 
 async def test_a_program_that_is_missing_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
