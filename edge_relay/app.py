@@ -14,7 +14,7 @@ from edge_relay.upstream import Upstream
 from surgecast.clock import Clock, RealClock
 from surgecast.control.accounts import media_requests
 from surgecast.control.messages import Drain, ServerReport
-from surgecast.control.standing import Standing
+from surgecast.control.standing import Standing, itself, own_of
 from surgecast.control.steward import Steward
 from surgecast.delivery.api import ApiHandlers
 from surgecast.delivery.app import Serving, build_app, serve
@@ -37,7 +37,14 @@ class Relay:
     def __init__(self, settings: RelaySettings, *, clock: Clock | None = None) -> None:
         self.settings = settings
         self._clock = clock or RealClock()
-        self.directory = Directory(self._clock, settings.http.waiters_max, access=settings.access)
+        http = settings.http
+        url = settings.server.url(http.host, http.port)
+        self.directory = Directory(
+            self._clock,
+            http.waiters_max,
+            access=settings.access,
+            own=itself(own_of(settings, url, is_origin=False), "starting"),
+        )
         self.life = Life(settings.life, self._clock.now())
         self.upstream = Upstream(
             settings.pulling(),
@@ -69,8 +76,7 @@ class Relay:
         async with serve(app, self.directory, self.settings.http) as at:
             watch_server(metrics, at.server)
             self._limit_warning = at.limit_warning
-            self._steward = self._made_steward(at)
-            self._steward.watch(metrics)
+            self._steward = self._made_steward(at, metrics)
             self.life.listening()
             self._show_state()
             _log.info("warming", host=at.host, port=at.port, upstreams=self.settings.upstreams)
@@ -142,7 +148,7 @@ class Relay:
 
     # What the manager wants.
 
-    def _made_steward(self, at: Serving) -> Steward:
+    def _made_steward(self, at: Serving, metrics: Metrics) -> Steward:
         return Steward(
             self.settings,
             self.directory,
@@ -150,6 +156,7 @@ class Relay:
             is_origin=False,
             boot=secrets.token_hex(8),
             clock=self._clock,
+            metrics=metrics,
             jitter=random.random,
             obey=self._obey,
             complete=self._complete,

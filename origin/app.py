@@ -20,6 +20,7 @@ from segmenter.ingest.feeds import Feeds
 from segmenter.machine import Machine
 from surgecast.clock import Clock, RealClock
 from surgecast.config import load
+from surgecast.control.standing import itself, own_of
 from surgecast.control.steward import Steward
 from surgecast.delivery.api import ApiHandlers
 from surgecast.delivery.app import Serving, build_app, serve
@@ -43,8 +44,13 @@ class Origin:
         self._config = config
         self._clock = clock or RealClock()
         self.settings = load(config, OriginSettings)
+        http = self.settings.http
+        url = self.settings.server.url(http.host, http.port)
         self.directory = Directory(
-            self._clock, self.settings.http.waiters_max, access=self.settings.access
+            self._clock,
+            http.waiters_max,
+            access=self.settings.access,
+            own=itself(own_of(self.settings, url, is_origin=True), "serving"),
         )
         self.channels: dict[str, Channel] = {}
         self._machine = Machine(self._clock)
@@ -82,8 +88,7 @@ class Origin:
                     watch_server(metrics, at.server)
                     self._limit_warning = at.limit_warning
                     _log.info("serving", host=at.host, port=at.port, ffmpeg=program)
-                    steward = self._steward(at)
-                    steward.watch(metrics)
+                    steward = self._steward(at, metrics)
                     steward.state = "serving"
                     await steward.run()
                     await asyncio.Event().wait()
@@ -92,7 +97,7 @@ class Origin:
                 if self._self_checker is not None:
                     await self._self_checker.close()
 
-    def _steward(self, at: Serving) -> Steward:
+    def _steward(self, at: Serving, metrics: Metrics) -> Steward:
         return Steward(
             self.settings,
             self.directory,
@@ -100,6 +105,7 @@ class Origin:
             is_origin=True,
             boot=secrets.token_hex(8),
             clock=self._clock,
+            metrics=metrics,
             jitter=random.random,
         )
 

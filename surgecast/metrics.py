@@ -47,6 +47,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
+        self.server_errors = 0
+        """Requests answered with a status of 500 or more."""
         self._requests = Counter(
             "surgecast_http_requests",
             "Requests answered by the full HTTP server, by kind of URL and status",
@@ -55,6 +57,7 @@ class Metrics:
         )
 
     def count_request(self, kind: str, status: int) -> None:
+        self.server_errors += status >= 500
         self._requests.labels(kind, str(status)).inc()
 
     def counter(self, name: str, text: str, labels: tuple[str, ...], read: Read) -> None:

@@ -83,6 +83,12 @@ def own_of(settings: FleetSettings, url: str, *, is_origin: bool) -> Own:
     )
 
 
+def itself(own: Own, state: State) -> Neighbour:
+    """This server, as one of those that sessions can belong to."""
+    takes = state == "serving"
+    return Neighbour(own.server, own.url, own.region, own.is_origin, takes_sessions=takes)
+
+
 def accept(directive: Directive, before: Held | None, now: float) -> Held:
     """A directive that came `now`, after the one `before`. Raises UnknownVersion."""
     if directive.version != VERSION:
@@ -109,11 +115,8 @@ def standing(own: Own, held: Held | None, state: State, now: float) -> Standing:
         told = held.directive
         others = tuple(_told(peer) for peer in held.peers(now) if peer.server != own.server)
         steering_url = told.steering_url
-    takes = state == "serving"
-    itself = Neighbour(own.server, own.url, own.region, own.is_origin, takes_sessions=takes)
-    plain = Standing(
-        "", Neighbours(itself, others, steering_url), own.budget_bps, own.report_every_s
-    )
+    known = Neighbours(itself(own, state), others, steering_url)
+    plain = Standing("", known, own.budget_bps, own.report_every_s)
     if held is None or now - held.received_at >= held.directive.ttl_s:
         return plain
     return _ordered(plain, held.directive)

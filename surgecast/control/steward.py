@@ -33,6 +33,7 @@ class Steward:
         is_origin: bool,
         boot: str,
         clock: Clock,
+        metrics: Metrics,
         jitter: Callable[[], float],
         obey: Obey | None = None,
         complete: Complete | None = None,
@@ -44,6 +45,7 @@ class Steward:
         self._settings = settings
         self._directory = directory
         self._clock = clock
+        self._metrics = metrics
         self._own: Own = own_of(settings, url, is_origin=is_origin)
         self._boot = boot
         self._obey = obey
@@ -56,9 +58,7 @@ class Steward:
         self.ready_after_s: float | None = None
         self.first_viewer_after_s: float | None = None
         self.reporting = Reporting(settings.control, self.report, self.take, jitter=jitter)
-
-    def watch(self, metrics: Metrics) -> None:
-        if self._settings.control.manager is not None:
+        if settings.control.manager is not None:
             watch_reporting(metrics, self.reporting)
 
     @property
@@ -122,12 +122,16 @@ class Steward:
             ready_after_s=self.ready_after_s,
             first_viewer_after_s=self.first_viewer_after_s,
             channels=channel_reports(self._directory),
+            tokens_refused=self._directory.tokens_refused.total(),
+            http_errors=self._metrics.server_errors,
             directive=stands.directive,
         )
         return self._complete(report) if self._complete is not None else report
 
     def _apply(self) -> None:
         stands = self.standing
+        self._directory.neighbours = stands.neighbours
+        self._directory.fleet_viewers = stands.viewers
         if self._obey is not None:
             self._obey(stands)
 

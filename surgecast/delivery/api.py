@@ -197,7 +197,10 @@ class ApiHandlers:
                 if own in source:
                     description[own] = source.pop(own)
             description["source"] = source
-        return description | (_describe_stage(stage) if stage is not None else {"ladder": []})
+        if stage is None:
+            return description | {"ladder": []}
+        fleet = {"viewers_fleet": self._directory.fleet_viewers.get(name, stage.viewers)}
+        return description | _describe_stage(stage) | fleet
 
 
 def _describe_stage(stage: Stage) -> dict[str, Any]:

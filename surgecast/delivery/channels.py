@@ -7,7 +7,7 @@ not exist: no URL is ever decoded, joined or looked up on a disk.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -395,6 +395,8 @@ class Directory:
         self.routes = self._shared.routes
         self.tallies = self._shared.tallies
         self.rewind = Rewind(clock, self.tallies.of, self._window_of)
+        self.fleet_viewers: Mapping[str, int] = {}
+        """Channel -> viewers on all servers, as the manager tells; empty where it does not."""
 
     @property
     def neighbours(self) -> Neighbours:

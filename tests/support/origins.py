@@ -65,9 +65,11 @@ async def until(
 class Origin:
     """The process, its configuration file and what it logged. Made by `origin`."""
 
-    def __init__(self, folder: Path) -> None:
+    role = "origin"
+
+    def __init__(self, folder: Path, name: str | None = None) -> None:
         self.folder = folder
-        self.config = folder / "origin.yaml"
+        self.config = folder / f"{name or self.role}.yaml"
         self.state = folder / "state"
         self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
@@ -94,7 +96,7 @@ class Origin:
 
     async def start(self) -> None:
         self.process = await asyncio.create_subprocess_exec(
-            *[sys.executable, "-m", "surgecast.cli", "origin", "-c", str(self.config)],
+            *[sys.executable, "-m", "surgecast.cli", self.role, "-c", str(self.config)],
             cwd=ROOT,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,

@@ -10,15 +10,18 @@ from aiohttp import web
 
 from surgecast.clock import ManualClock
 from surgecast.config import loads
+from surgecast.control.messages import Peer
 from surgecast.control.settings import FleetSettings
 from surgecast.control.standing import Standing
 from surgecast.control.steward import Steward
 from surgecast.delivery.channels import Directory
+from surgecast.metrics import Metrics
 from tests.support.origins import until
 from tests.support.ports import free_port
 from tests.support.shows import staged
 from tests.support.stand_in_manager import WAIT_S, stand_in_manager
 
+PEER = Peer(server="b", url="http://b:1", region="south", role="relay", state="serving")
 YAML = """
 server: {{id: a, region: north}}
 control: {{manager: '{url}', token: server-token, report_every_s: 0.1, timeout_s: {timeout_s}}}
@@ -42,6 +45,7 @@ async def steward(
         is_origin=True,
         boot="b1",
         clock=clock,
+        metrics=Metrics(),
         jitter=lambda: 0.5,
         obey=on_change,
     )
@@ -82,8 +86,13 @@ async def test_it_says_who_it_is_and_what_it_shows():
 async def test_what_the_manager_wants_stands_from_its_answer_on():
     async with stand_in_manager() as manager:
         manager.wants = {"egress_budget_bps": 40e6, "rung_caps": {"demo": "480p"}, "ttl_s": 30.0}
-        async with steward(manager.url) as (made, _, clock):
+        manager.wants["viewers"] = {"demo": 7}
+        manager.wants["peers"] = [PEER]
+        async with steward(manager.url) as (made, directory, clock):
             await outcome(made, "answered")
+            assert directory.neighbours.own.server == "a"
+            assert [n.server for n in directory.neighbours.others] == ["b"]
+            assert directory.fleet_viewers == {"demo": 7}
             assert made.standing.budget_bps == 40e6
             assert made.standing.rung_caps == {"demo": "480p"}
             manager.answer = away
