@@ -76,6 +76,10 @@ class StageWatcher(Protocol):
 
     def removed(self, stage: "Stage") -> None: ...
 
+    def stopping(self) -> None:
+        """The server ends."""
+        ...
+
 
 @dataclass(slots=True)
 class Shared:
@@ -524,3 +528,5 @@ class Directory:
         for stage in self:
             if stage.low_latency is not None:
                 stage.low_latency.room.release()
+        for watcher in self._shared.watchers:
+            watcher.stopping()

@@ -13,40 +13,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from aiohttp import hdrs, web
-from pydantic import Field
 
-from surgecast.config import Settings
 from surgecast.delivery.channels import Directory, Stage
 from surgecast.delivery.replica import VERSION, heartbeat_line
 from surgecast.delivery.replica_log import ReplicaLog
+from surgecast.delivery.settings import FeedSettings
 from surgecast.log import Log
-from surgecast.units import Seconds
 
 FEED_TYPE = "application/x-ndjson"
 
 log = Log("surgecast.replica")
-
-
-class FeedSettings(Settings):
-    """What this server tells other servers of its channels."""
-
-    enabled: bool = Field(
-        default=True,
-        description="whether relays may follow this server; it costs a digest of every object",
-    )
-    followers_max: int = Field(
-        default=1000, ge=1, le=100_000, description="feeds followed at once; more are answered 503"
-    )
-    queue_lines_max: int = Field(
-        default=1000,
-        ge=10,
-        le=100_000,
-        description="lines waiting for one follower above which it is let go",
-    )
-    heartbeat_s: Seconds = Field(default=1.0, description="time between two signs of life")
-    write_timeout_s: Seconds = Field(
-        default=10.0, description="a follower that takes nothing for this long is let go"
-    )
 
 
 class _Follower:
@@ -105,7 +81,7 @@ class ReplicaFeeds:
         return sum(map(len, self._followers.values()))
 
     def release(self) -> None:
-        """The server stops: nobody follows any more."""
+        """Send every follower away; it may come again."""
         for followers in self._followers.values():
             for follower in followers:
                 follower.leave()
@@ -126,6 +102,9 @@ class ReplicaFeeds:
         self._logs.pop(stage.name).close()
         for follower in self._followers.pop(stage.name):
             follower.leave()
+
+    def stopping(self) -> None:
+        self.release()
 
     def _tell(self, channel: str, line: bytes) -> None:
         self.lines_told += 1

@@ -83,6 +83,9 @@ class Copy:
     def removed(self, stage: Stage) -> None:
         self.log.close()
 
+    def stopping(self) -> None:
+        pass
+
     @property
     def stage(self) -> Stage:
         assert self.mirror.stage is not None

@@ -14,8 +14,13 @@ from edge_relay.upstream import Upstream
 from surgecast.clock import RealClock
 from surgecast.delivery.app import build_app, serve
 from surgecast.delivery.channels import Directory, Stage
-from surgecast.delivery.replica_feed import FeedSettings, ReplicaFeeds
-from surgecast.delivery.settings import AdaptationSettings, DeliverySettings, SessionSettings
+from surgecast.delivery.replica_feed import ReplicaFeeds
+from surgecast.delivery.settings import (
+    AdaptationSettings,
+    DeliverySettings,
+    FeedSettings,
+    SessionSettings,
+)
 from surgecast.media.segment import SegmentSet
 from surgecast.metrics import Metrics
 from tests.support.parts import Encoder, low_latency_window
@@ -23,6 +28,8 @@ from tests.support.ports import free_port
 from tests.support.shows import segment_set, window
 
 WAIT_S = 60.0
+UNMARKED = SessionSettings(mark="adaptive")
+"""Multivariant playlists are the same for all viewers."""
 
 
 @dataclass(slots=True)
@@ -59,10 +66,7 @@ async def served(directory: Directory, feeds: ReplicaFeeds, port: int = 0) -> As
         serve(app, directory, settings) as serving,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http,
     ):
-        try:
-            yield Server(f"http://127.0.0.1:{serving.port}", directory, feeds, http)
-        finally:
-            feeds.release()
+        yield Server(f"http://127.0.0.1:{serving.port}", directory, feeds, http)
 
 
 class Origin:
@@ -83,7 +87,7 @@ class Origin:
         self.stage = self.directory.add(
             "demo",
             window(),
-            sessions=SessionSettings(),
+            sessions=UNMARKED,
             adaptation=AdaptationSettings(),
             low_latency=low_latency_window(),
         )
@@ -141,7 +145,9 @@ async def relay_of(*bases: str, token: str | None = None, **pull: Any) -> AsyncI
     }
     settings = PullSettings(upstreams=bases, **{**quick, **pull})
     directory = Directory(RealClock())
-    upstream = Upstream(settings, directory, clock=RealClock(), token=token, chance=lambda: 0.5)
+    upstream = Upstream(
+        settings, directory, clock=RealClock(), token=token, sessions=UNMARKED, chance=lambda: 0.5
+    )
     async with served(directory, replica_feeds(directory, token)) as server:
         running = asyncio.create_task(upstream.run())
         try:
