@@ -253,8 +253,8 @@ loads_of_servers = st.lists(st.floats(0, 1.5), min_size=1, max_size=6)
 @given(
     loads_of_servers,
     st.integers(0, 2**20),
-    st.sampled_from(["origin", "b-0", "b-1", "gone", None]),
-    st.sampled_from(["origin", "b-0", "elsewhere", None]),
+    st.sampled_from(["origin", "b-1", "b-2", "gone", None]),
+    st.sampled_from(["origin", "b-1", "elsewhere", None]),
 )
 def test_a_viewer_at_the_base_gets_no_clone_before_he_leaves_it(
     shares: list[float], seed: int, current: str | None, owner: str | None
