@@ -7,7 +7,7 @@ import sys
 
 from rich.console import Console
 
-from player.arguments import seconds_above_0
+from player.arguments import add_sync, seconds_above_0
 from player.report import Report, as_table
 from player.session import Options, play
 from surgecast.errors import RemoteError
@@ -33,6 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="play part by part, close to the live edge, where the URL has low-latency HLS",
     )
+    add_sync(parser)
     parser.add_argument("--no-abr", action="store_true", help="stay on the variant it starts with")
 
 
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.url.startswith(("http://", "https://")):
         return _failed(f"{args.url}: expected an http or https URL")
     latest = _Latest(Report(args.url, 0.0), shown=args.progress)
-    options = Options(abr=not args.no_abr)
+    options = Options(abr=not args.no_abr, sync=args.sync is not None, sync_s=args.sync or None)
     try:
         report = asyncio.run(
             play(

@@ -16,6 +16,7 @@ COMMANDS = {
     "relay": ("edge_relay.cli", "re-stream what an origin or another relay serves"),
     "segment": ("segmenter.cli", "package a source into a folder, without a server"),
     "play": ("player.cli", "watch a stream without a screen and report how it went"),
+    "swarm": ("player.swarm_cli", "be a crowd: thousands of light viewers, and one report"),
     "check": ("player.check_cli", "watch a stream and name the HLS rules it breaks"),
     "demo": ("surgecast.demo", "a live channel, its page and a viewer, on this machine"),
 }

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 from aiohttp import hdrs, web
 
-from surgecast.delivery.arriving import Arriving, send_arriving, streams
 from surgecast.delivery.assets import CORS, SERVER, Asset, Refusal, Reply, accepts_gzip
 from surgecast.delivery.channels import Directory
 from surgecast.delivery.fastlane import FastHandler, FastRunner, FastServer
@@ -88,9 +87,7 @@ class DeliveryHandlers:
         if request.method not in (hdrs.METH_GET, hdrs.METH_HEAD):
             raise web.HTTPMethodNotAllowed(request.method, _METHODS.split(", "))
         reply = self._ask(route, query)
-        while isinstance(reply, Wait):
-            if isinstance(reply, Arriving) and streams(request):
-                return await send_arriving(request, reply)
+        if isinstance(reply, Wait):
             reply = await _wait(request, reply)
         return self._refuse(reply) if isinstance(reply, Refusal) else await _answer(request, reply)
 
@@ -168,7 +165,7 @@ class DeliveryHandlers:
         )
 
 
-async def _wait(request: web.Request, wait: Wait) -> Reply | Wait:
+async def _wait(request: web.Request, wait: Wait) -> Reply:
     """The reply once it can be given. A client that goes away makes room for another."""
     come: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 

@@ -33,30 +33,17 @@ class Tally:
 
 
 class Tallies:
-    """Counters by kind of object, shared by all stages; bytes are what egress is measured from.
-
-    Objects of one kind may be counted in groups: whether a group is asked for shows in its own.
-    """
+    """Counters by kind of object, shared by all stages; bytes are what egress is measured from."""
 
     def __init__(self) -> None:
-        self._by_group: dict[tuple[str, str], Tally] = {}
+        self.by_kind: dict[str, Tally] = {}
 
-    def of(self, kind: str, group: str = "") -> Tally:
-        return self._by_group.setdefault((kind, group), Tally())
-
-    @property
-    def by_kind(self) -> dict[str, Tally]:
-        """The sum of all groups of each kind."""
-        found: dict[str, Tally] = {}
-        for (kind, _), tally in self._by_group.items():
-            total = found.setdefault(kind, Tally())
-            total.requests += tally.requests
-            total.bytes_out += tally.bytes_out
-        return found
+    def of(self, kind: str) -> Tally:
+        return self.by_kind.setdefault(kind, Tally())
 
     @property
     def bytes_out(self) -> int:
-        return sum(tally.bytes_out for tally in self._by_group.values())
+        return sum(tally.bytes_out for tally in self.by_kind.values())
 
 
 class Asset:
