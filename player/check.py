@@ -23,7 +23,6 @@ from player.steering import compare_pathways, follow_steering
 from surgecast.clock import Clock, RealClock
 from surgecast.errors import RemoteError
 from surgecast.hls import rules_http as http
-from surgecast.hls.model import MultivariantPlaylist
 from surgecast.hls.observation import Finding, Kind, MediaView, MultivariantView
 from surgecast.hls.rulebook import Look
 from surgecast.hls.rules import check, view_of
@@ -58,39 +57,48 @@ class _Checker:
     async def open(self, url: str, beside: bool, twin_url: str | None) -> None:
         """Find the media playlists. Raises RemoteError when a URL is no playlist."""
         kind = Kind.ADAPTIVE if _name(url) == ADAPTIVE else Kind.MULTIVARIANT
-        first = await self._present(url, kind, None)
+        first = await self._present(url, kind)
         self._presentations.append(first)
         if beside and first.view is not None and _name(url) not in (ADAPTIVE, LOW_LATENCY):
             await self._open_beside(url, first)
         if twin_url is not None:
-            self._twins.append(await self._present(twin_url, kind, None))
+            self._twins.append(await self._present(twin_url, kind))
 
     async def _open_beside(self, url: str, first: Presentation) -> None:
         """The server-switched playlist and that of low latency, where there are such."""
-        ladder = first.view.playlist if first.view else None
-        adaptive = await self._beside(urljoin(url, ADAPTIVE), Kind.ADAPTIVE, ladder, "R27")
+        adaptive = await self._beside(urljoin(url, ADAPTIVE), Kind.ADAPTIVE, "R27")
         if adaptive is not None:
             # Its segments are those of the ladder, so they are compared with them.
             first.followers += adaptive.followers
-        low_latency = await self._beside(urljoin(url, LOW_LATENCY), Kind.MULTIVARIANT, None, "R24")
+            await self._compare_ladder(first, adaptive)
+        low_latency = await self._beside(urljoin(url, LOW_LATENCY), Kind.MULTIVARIANT, "R24")
         if low_latency is not None:
             self._presentations.append(low_latency)
 
-    async def _beside(
-        self, url: str, kind: Kind, ladder: MultivariantPlaylist | None, rule: str
-    ) -> Presentation | None:
+    async def _compare_ladder(self, first: Presentation, adaptive: Presentation) -> None:
+        """R27. A peak may be measured between the two playlists: what the adaptive one says must
+        be true of the other as it was before, or as it is after."""
+        if first.view is None or adaptive.view is None:
+            return
+        found = check_adaptive(adaptive.view, first.view.playlist)
+        if found:
+            answer = await self._tools.asker.get(first.url, Kind.MULTIVARIANT, gzip=True)
+            after = view_of(answer) if answer.status == 200 else None
+            if isinstance(after, MultivariantView):
+                found = check_adaptive(adaptive.view, after.playlist)
+        self._tools.notebook.add(found)
+
+    async def _beside(self, url: str, kind: Kind, rule: str) -> Presentation | None:
         """None where there is nothing; what is there and cannot be read is a finding."""
         if (await self._tools.asker.get(url, kind)).status == 404:
             return None
         try:
-            return await self._present(url, kind, ladder)
+            return await self._present(url, kind)
         except RemoteError as error:
             self._tools.notebook.add([Finding(rule, url, str(error))])
             return None
 
-    async def _present(
-        self, url: str, kind: Kind, ladder: MultivariantPlaylist | None
-    ) -> Presentation:
+    async def _present(self, url: str, kind: Kind) -> Presentation:
         answer = await self._tools.asker.get(url, kind, gzip=True)
         if answer.status != 200:
             raise RemoteError(f"{url}: the server answers HTTP {answer.status}")
@@ -106,8 +114,6 @@ class _Checker:
         notebook = self._tools.notebook
         notebook.count(Look.MULTIVARIANT)
         notebook.add(check(view, []))
-        if kind is Kind.ADAPTIVE and ladder is not None:
-            notebook.add(check_adaptive(view, ladder))
         return Presentation(url, await self._variants(url, kind, view), view)
 
     async def _variants(self, url: str, kind: Kind, view: MultivariantView) -> list[Follower]:

@@ -1,5 +1,8 @@
 """A right stream has no findings; each planted violation is found by its rule."""
 
+from collections import Counter
+from dataclasses import replace
+
 import pytest
 
 from player.check_report import CheckReport
@@ -88,6 +91,21 @@ async def test_advice_is_no_violation() -> None:
     assert (
         warned[0].line is not None and warned[0].line.text == "#EXT-X-PART-INF:PART-TARGET=0.40000"
     )
+
+
+async def test_a_peak_that_rises_between_two_playlists_is_no_fault() -> None:
+    """R27: the ladder said less when it was asked for, just before the adaptive playlist."""
+    asked_for = Counter[str]()
+
+    def rising(asked: Asked, answer: Reply | Later, now: float) -> Reply | Later:
+        asked_for[asked.path] += asked.method == "GET"
+        if asked.path != "index.m3u8" or asked_for[asked.path] > 1:
+            return answer
+        assert isinstance(answer, Reply)
+        return replace(answer, body=answer.body.replace(b"BANDWIDTH=400000", b"BANDWIDTH=399000"))
+
+    report = await checked(TsShow(Fault(reply=rising)), 4.0)
+    assert report.findings == () and report.looks[Look.SESSION] >= 3
 
 
 @pytest.mark.parametrize(("name", "rule"), [("adaptive.m3u8", "R27"), ("ll.m3u8", "R24")])
