@@ -238,8 +238,7 @@ class Catalog:
         gone = []
         while show.entries[0].number < show.first_listed:
             gone.append(show.entries.pop_first())
-        began = show.entries[0].program_date_time
-        show.name = began.strftime("%Y%m%d-%H%M%S")
+        show.name = show_name(show.entries[0])
         return show, gone
 
     def shrink(self) -> list[Entry]:
@@ -278,6 +277,11 @@ class Catalog:
         oldest = show.entries[0]
         past_utc = end_utc - 2 * self._window_s - oldest.duration_s
         return oldest.number < show.first_listed and oldest.end_utc <= past_utc
+
+
+def show_name(first: Entry) -> str:
+    """Of a show that begins with `first`: when that was."""
+    return first.program_date_time.strftime("%Y%m%d-%H%M%S")
 
 
 def entry_of(

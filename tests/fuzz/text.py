@@ -4,6 +4,8 @@ import atexit
 import math
 import shutil
 import tempfile
+import zlib
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from surgecast.hls.delta import merge
 from surgecast.hls.model import MediaPlaylist
 from surgecast.hls.parse import parse
 from surgecast.hls.render import render_media, render_multivariant
+from surgecast.media.archive_index import read_shows, show_lines
+from surgecast.media.catalog import Catalog, Show
 from surgecast.media.journal import ChannelJournal
 from tests.fuzz.target import Target, refused
 
@@ -139,6 +143,36 @@ def mirrored(data: bytes) -> str:
     return f"{len(restored.sets)} sets"
 
 
+def archive_index(data: bytes) -> str:
+    """What can be read of an index is an archive: it can be shrunk, searched, ended, and written
+    again to the same. Whole lines get their right checksum, so that values are what is mutated."""
+    *lines, rest = data.split(b"\n")
+    content = b"".join(b"%08x %s\n" % (zlib.crc32(line), line) for line in lines) + rest
+    shows, unusable, whole_bytes = read_shows(content)
+    assert whole_bytes == len(content) - len(rest) and unusable <= len(lines) + 1
+    assert all(not show.open for show in shows[:-1]), "only the last one may be open"
+    again, bad, _ = read_shows(b"".join(line for show in shows for line in show_lines(show)))
+    assert not bad and [list(show.entries) for show in again] == [list(s.entries) for s in shows]
+    for kept, room in ((7200.0, 1 << 40), (60.0, 1000), (60.0, 0)):
+        catalog = Catalog(kept, room)
+        catalog.shows = again
+        catalog.shrink()
+        assert all(show.open for show in catalog.shows) or catalog.size_bytes <= room
+    return f"{len(shows)} shows, {_searched(shows)}, {unusable.bit_length()} lines unusable"
+
+
+def _searched(shows: Sequence[Show]) -> str:
+    """Each entry is where it is looked for; the open show can be ended."""
+    catalog = Catalog(60.0, 1 << 40)
+    catalog.shows = list(shows)
+    for show in shows:
+        for entry in show.entries:
+            assert show.find(entry.msn, entry.epoch) == entry
+            assert entry.program_date_time.year < 10_000
+        assert 0 <= show.listed_from <= len(show.entries)
+    return "ended" if catalog.end() else "empty"
+
+
 def byte_range(data: bytes) -> str:
     """A range lies within the object, whatever the field says."""
     size = int.from_bytes(data[:3], "big")
@@ -196,6 +230,19 @@ _LEDGER = (
     b'{"version": 2, "life": "1f", "clean": true, "decided": {}, "numbers": {"ts": {"next_msn": 8,'
     b' "discontinuity_number": 2, "end_utc": 9.0}}, "reserved": {"ts": 1000}}'
 )
+_ARCHIVE = b"""{"ladder":[{"name":"high","width":640,"height":360,"frame_rate":"30000/1001",\
+"declared_peak_bps":900000,"declared_average_bps":700000,"codecs":"avc1.4d401f,mp4a.40.2"},\
+{"name":"low","width":320,"height":180,"frame_rate":"25","declared_peak_bps":300000,\
+"declared_average_bps":200000,"codecs":"avc1.4d401f,mp4a.40.2"}],"target_duration_s":2}
+[7,7,"mw1",1767225600.0,2.0,0,0,[220000,60000],7]
+[8,8,"mw1",1767225602.0,2.0,0,0,[210000,61000],7]
+[9,10,"mw2",1767225610.0,2.0,1,1,[230000,59000],8]
+[11,12,"mw2",1767225614.0,2.0,2,1,[230000,59000],8]
+{"end":"20260101-000000"}
+{"ladder":[{"name":"low","width":320,"height":180,"frame_rate":"25","declared_peak_bps":300000,\
+"declared_average_bps":200000,"codecs":"avc1.4d401f,mp4a.40.2"}],"target_duration_s":2}
+[20,20,"mw3",1767226600.0,2.0,1,2,[60000],20]
+"""
 _SESSIONS = (
     b'{"session": "a", "requested": "top", "rung": "low", "tags_gone": 0}\n'
     b'{"session": "a", "requested": "low", "msn": 7, "rung": "low", "tagged": true}\n'
@@ -221,6 +268,7 @@ TARGETS = (
     Target("session_log", lambda: [_SESSIONS], session_log),
     Target("ledger", lambda: [_LEDGER, _OLD_LEDGER], ledger),
     Target("mirror", lambda: [_SET], mirrored),
+    Target("archive_index", lambda: [_ARCHIVE], archive_index),
     Target(
         "range",
         lambda: [b"\0\4\0bytes=0-99", b"\0\4\0bytes=-5", b"\0\4\0bytes=7-"],
