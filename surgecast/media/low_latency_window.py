@@ -122,8 +122,10 @@ class LowLatencyWindow:
         self._listed_min_s = (count - 0.5) * segment_s
         self._listed_max = 2 * count
         """Bounds the list where encoders die so often that segments are short."""
-        self._parts_kept_s = 6.0 * self.target_duration_s + segment_s
-        self._segments_kept_s = (2 * count + 4) * segment_s
+        made_up_s = 2 * segment_s
+        """Media time runs ahead of the clock by so much while an encoder makes up for lost time."""
+        self._parts_kept_s = 6.0 * self.target_duration_s + made_up_s
+        self._segments_kept_s = (2 * count + 3) * segment_s + made_up_s
         self._next_msn = next_msn
         self._end_s = 0.0
         self._listed: deque[Parent] = deque()

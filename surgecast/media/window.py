@@ -138,9 +138,9 @@ class Window:
         self.segment_duration_s = segment_duration_s
         self.target_duration_s = rounded_target_duration_s(segment_duration_s)
         self.listed_max = settings.window_segments
-        self.kept_max = 2 * settings.window_segments + 3
+        self.kept_max = 2 * settings.window_segments + 4
         """Listed sets, and as many more as last one playlist and one segment (rule R23), one for
-        playlists that a cache hands out half a target duration late, and one for a source that
+        playlists that a cache hands out half a target duration late, and two for an encoder that
         makes up for lost time: its segments come faster than they last."""
         self.next_msn = next_msn
         self.discontinuity_sequence = discontinuity_sequence

@@ -44,15 +44,15 @@ def test_a_discontinuity_is_counted_when_its_segment_leaves() -> None:
 
 def test_segments_outlive_the_playlist_and_then_go() -> None:
     shown = window()
-    for msn in range(15):
+    for msn in range(16):
         shown.publish(segment_set(msn))
-    assert shown.first_msn == 9 and shown.payload(0, "720p") is not None
+    assert shown.first_msn == 10 and shown.payload(0, "720p") is not None
     assert shown.life_s(0) == 0.0
     gone: list[int] = []
     shown.subscribe(lambda _, old: gone.extend(s.msn for s in old))
-    shown.publish(segment_set(15))
+    shown.publish(segment_set(16))
     assert gone == [0] and shown.payload(0, "720p") is None
-    assert shown.bytes_held == 15 * 3 * 1000 <= shown.bytes_bound
+    assert shown.bytes_held == 16 * 3 * 1000 <= shown.bytes_bound
 
 
 @pytest.mark.parametrize(
@@ -130,10 +130,10 @@ def test_kept_sets_can_be_downloaded_until_their_time_and_are_never_listed() -> 
     held = shown.bytes_held
     assert held == sum(len(b) for old in kept for b in old.payloads.values())
     assert not shown.ready and shown.payload(7, "720p") == kept[-1].payloads["720p"]
-    for msn in range(9, 23):
+    for msn in range(9, 24):
         shown.publish(segment_set(msn))
-    assert shown.first_msn == 17 and shown.payload(7, "720p") is None
-    assert [old.msn for old in shown.kept] == list(range(9, 23)), "old ones went one by one"
+    assert shown.first_msn == 18 and shown.payload(7, "720p") is None
+    assert [old.msn for old in shown.kept] == list(range(9, 24)), "old ones went one by one"
 
 
 def test_what_is_to_come_cannot_be_kept() -> None:
