@@ -49,7 +49,7 @@ def source_input(
     if isinstance(source, PullSource):
         seek = ("-ss", f"{start_s:.3f}") if start_s else ()
         return Input((*seek, *_pull_input(source)), has_sound)
-    return Input(_fed_input(form), has_sound, skip_s=start_s)
+    return Input(_fed_input(form, goes_on=start_s > 0), has_sound, skip_s=start_s)
 
 
 def probe_input(source: Source, *, form: str = "flv") -> tuple[str, ...]:
@@ -58,7 +58,7 @@ def probe_input(source: Source, *, form: str = "flv") -> tuple[str, ...]:
         return ("-i", f"file:{source.path}")
     if isinstance(source, PullSource):
         return tuple(arg for arg in _pull_input(source) if arg != "-re")
-    return _fed_input(form)
+    return _fed_input(form, known=False)
 
 
 def _test_input(source: TestSource) -> tuple[str, ...]:
@@ -82,10 +82,15 @@ def _pull_input(source: PullSource) -> tuple[str, ...]:
     )
 
 
-def _fed_input(form: str) -> tuple[str, ...]:
+def _fed_input(form: str, *, known: bool = True, goes_on: bool = False) -> tuple[str, ...]:
+    """`known`: it was probed before. `goes_on`: it begins with a key frame, after the tables."""
     return (
-        *("-analyzeduration", "1500000"),  # microseconds: the default of 5 s delays every start
+        # Microseconds. The default of 5 s delays every start; of a transport stream all of it is
+        # waited for, whatever comes.
+        *("-analyzeduration", "500000" if goes_on else "1500000"),
         *("-probesize", "2000000"),
+        # By default FFmpeg waits for 20 pictures of FLV, in real time, to guess their rate.
+        *(("-fpsprobesize", "0") if known else ()),
         *("-f", form, "-i", "pipe:0"),
     )
 

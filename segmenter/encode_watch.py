@@ -1,7 +1,8 @@
 """Watches the encoder of one channel, and makes it leave when its ladder must change.
 
 Here the decision (`segmenter.overload`) meets the clock, the kernel's numbers and the encoder: a
-sample every half second, from the media that came, the CPU it took and what the machine has left.
+sample every quarter of a second, from the media that came, the CPU it took and what the machine
+has left.
 """
 
 import asyncio
@@ -20,9 +21,6 @@ from surgecast.log import Log
 
 _LEAVE_SEGMENTS = 1.5
 """Time to finish a segment, in segments: its last sound comes with the next one."""
-
-
-_SPEED_LEAST = 0.1
 
 
 @dataclass(slots=True)
@@ -66,7 +64,8 @@ class EncodeWatch:
         self._clock = clock
         self._log = log
         self._sleep = sleep
-        self._overload = Overload(ladder.rungs, float(ladder.frame_rate), settings)
+        segment_s = float(ladder.segment_duration_s)
+        self._overload = Overload(ladder.rungs, float(ladder.frame_rate), settings, segment_s)
 
     @property
     def ladder(self) -> Ladder:
@@ -95,7 +94,8 @@ class EncodeWatch:
                         cpu_s=cpu_s,
                         idle_cores=left.idle_cores,
                         cores=left.cores,
-                        busiest_thread=process.busiest_thread(),
+                        # Told by what it is fed; only of others a thread at its limit must tell.
+                        busiest_thread=0.0 if intake else process.busiest_thread(),
                         source_wait_s=intake.waited_s if intake else None,
                     )
                 )
@@ -105,14 +105,15 @@ class EncodeWatch:
                     break
         finally:
             self._status.speed, self._status.lag_s = None, 0.0
-        await self._let_leave(encoder)
+        await self._let_leave(encoder, decision)
 
-    async def _let_leave(self, encoder: Encoder) -> None:
+    async def _let_leave(self, encoder: Encoder, decision: Decision) -> None:
         """With a whole segment nothing is lost; but one that takes longer than its successor
         would, viewers have no time for."""
         segment_s = float(self._whole.segment_duration_s)
-        speed = max(self._overload.speed or 0.0, _SPEED_LEAST)
-        if (encoder.done_s + segment_s - encoder.media_s) / speed <= segment_s:
+        rest_s = encoder.done_s + segment_s - encoder.media_s
+        waited_s = self._clock.now() - encoder.done_at
+        if decision.waits_for(rest_s, waited_s=waited_s, segment_s=segment_s):
             encoder.leave()
             await self._sleep(_LEAVE_SEGMENTS * segment_s)
         encoder.leave(at_once=True)

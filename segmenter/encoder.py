@@ -81,6 +81,8 @@ class Encoder:
         self._done_ticks: int | None = None
         self.done_s = 0.0
         """From the start of its first set to the end of its newest."""
+        self.done_at = clock.now()
+        """When its newest set was whole; before the first, when it began."""
         self.child: Child | None = None
         self.on_note: Callable[[str], None] | None = None
         """Takes what a watched command tells on standard output, line by line."""
@@ -250,6 +252,7 @@ class Encoder:
         if self._ended.is_set():
             return  # it has left: its successor's segments are next
         self._on_set(cut)
+        self.done_at = self._clock.now()
         since = cut.start_ticks if self._done_ticks is None else self._done_ticks
         self._done_ticks = (cut.start_ticks + int(self._ladder.segment_ticks)) % TICKS_WRAP
         self.done_s += ticks_after(self._done_ticks, since) / TICKS_PER_S

@@ -18,15 +18,22 @@ import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from segmenter.ladder import Rung
 from segmenter.settings import OverloadSettings
 
-SAMPLE_S = 0.5
+SAMPLE_S = 0.25
 """How often a sample is worth taking."""
 _WINDOW_S = 3.0
 """Speed is that of the last 3 s: frames come in bursts, and a disk or a scheduler may hiccup."""
+_FALLING = 0.85
+"""An encoder that is this slow from sample to sample, for a second, will be late with its segment:
+viewers wait for 1.5 of them (R21), and a new encoder has to make one in what is left of that."""
+_FALLING_S = 1.0
+_FALLEN_SHARE = 0.2
+"""Of a segment: so much lag is worth a discontinuity where it grows that fast."""
 _SETTLE_S = 2.0
 """After its start an encoder fills its queues; nothing is said of it before that."""
 _LAG_NOTICED_S = 0.25
@@ -35,6 +42,11 @@ _CATCHING_UP = 1.02
 """An encoder that is this fast is about to catch up by itself."""
 _AMPLE = 1.1
 """Speed that the rest of the ladder should reach after a shed."""
+_START_S = 0.5
+"""From the end of one encoder to the first picture of the next, on a machine that is busy."""
+_IN_TIME_SHARE = 1.25
+"""A segment that comes so many segments after the one before it is late, but R21 holds."""
+_SPEED_LEAST = 0.1
 _WORTH_CORES = 0.05
 """A rung that costs less than this is not worth a discontinuity: others load the machine."""
 _FIXED_SHARE = 0.15
@@ -73,16 +85,35 @@ class Decision:
     rungs: tuple[str, ...]
     """In the order in which they were chosen."""
     reason: str
+    speed: float = 1.0
+    """Of the encoder that must go, now."""
+    next_speed: float = 1.0
+    """Of the one to come, while it makes up for what is missing: as estimated."""
+
+    def waits_for(self, rest_s: float, *, waited_s: float, segment_s: float) -> bool:
+        """Whether the encoder should finish its segment, of which `rest_s` of media is missing.
+
+        Viewers have waited for it for `waited_s`. What is left unfinished the next encoder has to
+        make again, so that is only right where it would be there sooner all the same.
+        """
+        finish_s = rest_s / max(self.speed, _SPEED_LEAST)
+        again_s = _START_S + segment_s / max(self.next_speed, _SPEED_LEAST)
+        return finish_s <= again_s or waited_s + finish_s <= _IN_TIME_SHARE * segment_s
 
 
 class Overload:
     """Watches one channel's encoder, run after run; `encoded` is what the next run must have."""
 
     def __init__(
-        self, rungs: Sequence[Rung], frame_rate: float, settings: OverloadSettings
+        self,
+        rungs: Sequence[Rung],
+        frame_rate: float,
+        settings: OverloadSettings,
+        segment_s: float = 2.0,
     ) -> None:
-        """`rungs` are the whole ladder, highest first."""
+        """`rungs` are the whole ladder, highest first; `segment_s` is how long a segment lasts."""
         self._settings = settings
+        self._segment_s = segment_s
         self._rungs = tuple(rungs)
         self._weights = {r.name: r.width * r.height * frame_rate for r in rungs}
         self._fixed = _FIXED_SHARE * sum(self._weights.values())
@@ -162,20 +193,21 @@ class Overload:
             return False
         if run.slow_since is None:
             run.slow_since = now
-        return (slow and far) or now - run.slow_since >= settings.shed_after_s
+        falls = run.falls and run.lag_s >= _FALLEN_SHARE * self._segment_s
+        return falls or (slow and far) or now - run.slow_since >= settings.shed_after_s
 
     def _shed_some(
         self, run: "_Run", now: float, viewers: Mapping[str, int] | None
     ) -> Decision | None:
         """The rung of least value; more of them only where that one would not be enough."""
-        before = self.encoded
+        before, speed = self.encoded, min(run.speed, run.speed_now)
         cost = self._cost_of(before)
         kept, gone = list(before), list[str]()
         while len(kept) > 1:
             rung = self._least_value(kept, viewers)
             kept.remove(rung)
             gone.append(rung)
-            if run.speed * cost >= _AMPLE * self._cost_of(tuple(kept)):
+            if speed * cost >= _AMPLE * self._cost_of(tuple(kept)):
                 break
         if not gone or cost - self._cost_of(tuple(kept)) < _WORTH_CORES:
             return None
@@ -184,8 +216,9 @@ class Overload:
             self._restored_at = None
             self._failures += 1
         self._run = None
-        reason = f"encode speed {run.speed:.2f}, {run.lag_s:.1f} s behind"
-        return Decision("shed", tuple(gone), reason)
+        reason = f"encode speed {speed:.2f}, {run.lag_s:.1f} s behind"
+        next_speed = speed * cost / self._cost_of(tuple(kept))
+        return Decision("shed", tuple(gone), reason, speed, next_speed)
 
     def _least_value(self, kept: Sequence[str], viewers: Mapping[str, int] | None) -> str:
         """Of `kept` (highest first), what is lost least for each pixel that is saved."""
@@ -216,7 +249,7 @@ class Overload:
         self._restored_at = now
         self._run = None
         reason = f"{run.idle_cores:.1f} cores idle at encode speed {run.speed:.2f}"
-        return Decision("restore", back, reason)
+        return Decision("restore", back, reason, run.speed)
 
     def _fitting(self, run: "_Run") -> tuple[str, ...]:
         if run.speed < self._settings.speed_min or run.lag_s >= self._settings.lag_max_s / 2:
@@ -282,6 +315,24 @@ class _Run:
         return (self._recent[-1].media_s - self._recent[0].media_s) / self._span_s
 
     @property
+    def speed_now(self) -> float:
+        """Of the last second."""
+        newest = self._newest
+        return _speed(newest[0], newest[-1])
+
+    @property
+    def falls(self) -> bool:
+        """Whether it was far too slow all through the last second: a hiccup is over sooner."""
+        return all(_speed(one, other) < _FALLING for one, other in pairwise(self._newest))
+
+    @property
+    def _newest(self) -> list[Sample]:
+        """The samples of the last second, and one to start from."""
+        limit = self._recent[-1].now - _FALLING_S + SAMPLE_S / 2
+        older = sum(sample.now <= limit for sample in self._recent)
+        return list(self._recent)[older - 1 :]
+
+    @property
     def lag_s(self) -> float:
         """How much later media comes than in the encoder's best moment."""
         return max(0.0, self._delays[-1] - self._least_delay_s)
@@ -303,10 +354,17 @@ class _Run:
 
     @property
     def starved(self) -> bool:
-        """Whether what is missing is the source's, not the machine's."""
-        first, last = self._recent[0], self._recent[-1]
+        """Whether what is missing is the source's, not the machine's: as of the last second, for
+        an encoder with time to spare waits until the moment in which it has none."""
+        newest = self._newest
+        first, last = newest[0], newest[-1]
         if first.source_wait_s is not None and last.source_wait_s is not None:
-            return last.source_wait_s - first.source_wait_s > _STARVED_SHARE * self._span_s
-        recent = list(self._recent)[1:]
-        busiest = sum(sample.busiest_thread for sample in recent) / len(recent)
-        return self.idle_cores > _IDLE_SHARE * last.cores and busiest < _BUSY_THREAD
+            waited_s = last.source_wait_s - first.source_wait_s
+            return waited_s > _STARVED_SHARE * (last.now - first.now)
+        busiest = sum(sample.busiest_thread for sample in newest[1:]) / len(newest[1:])
+        idle_cores = sum(sample.idle_cores for sample in newest[1:]) / len(newest[1:])
+        return idle_cores > _IDLE_SHARE * last.cores and busiest < _BUSY_THREAD
+
+
+def _speed(first: Sample, last: Sample) -> float:
+    return (last.media_s - first.media_s) / (last.now - first.now)

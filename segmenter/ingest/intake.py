@@ -1,6 +1,9 @@
 """The first bytes of a source that connects to us: kept until it is known, then all pumped on."""
 
 import asyncio
+import fcntl
+import os
+import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -13,6 +16,9 @@ from surgecast.clock import Clock
 from surgecast.errors import RemoteError
 
 _WRITE_BYTES = 1 << 16
+_WAY_BYTES = 1 << 14
+"""What may be on its way to an encoder. The default, with asyncio's own buffer 128 kB, is a second
+of a modest source: so long an encoder that falls behind would look as if it waited for more."""
 _LOOKS_S = (0.4, 0.8, 1.6, 3.2, 6.4)
 """How much longer to listen before each look: a key frame may be seconds away."""
 
@@ -155,6 +161,7 @@ class Intake:
             self._news.set()
 
     async def _pump(self, stdin: asyncio.StreamWriter) -> None:
+        _keep_short(stdin)
         try:
             while self._held or not self._ended:
                 if not self._held:
@@ -180,3 +187,15 @@ class Intake:
         finally:
             self._waits_since = None
             self._waited_s += asyncio.get_running_loop().time() - began
+
+
+def _keep_short(stdin: asyncio.StreamWriter) -> None:
+    """Let a write wait until the encoder has read nearly all of it."""
+    stdin.transport.set_write_buffer_limits(high=0)
+    end = stdin.get_extra_info("socket")  # uvloop's: one of a pair
+    if end is None:
+        with suppress(OSError):
+            fcntl.fcntl(stdin.get_extra_info("pipe"), fcntl.F_SETPIPE_SZ, _WAY_BYTES)
+    else:
+        with socket.socket(fileno=os.dup(end.fileno())) as same:
+            same.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _WAY_BYTES)

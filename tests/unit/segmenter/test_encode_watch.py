@@ -39,6 +39,7 @@ class FakeEncoder:
     began: float = 0.0
     rest_s: float = 1.0
     """What its segment still needs, whenever it is asked."""
+    done_at: float = 0.0
     asked: list[tuple[float, bool]] = field(default_factory=list)
 
     @property

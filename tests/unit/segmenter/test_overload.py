@@ -83,6 +83,54 @@ def test_it_sheds_before_a_player_could_notice() -> None:
     assert at * 0.1 <= 1.0
 
 
+@pytest.mark.parametrize(("speed", "soon_s"), [(0.3, 1.5), (0.6, 1.5), (0.8, 2.5), (0.93, 6.5)])
+def test_a_load_that_comes_at_once_is_seen_before_its_segment_is_late(
+    speed: float, soon_s: float
+) -> None:
+    """Rule R21. With time to spare it waited for its source, and now it has none."""
+    watched, media_s, waited_s = overload(), 0.0, 0.0
+    watched.began(0.0)
+    for number in range(1, 120):
+        now = number * SAMPLE_S
+        loaded = now > 20
+        media_s += SAMPLE_S * (speed if loaded else 1.0)
+        waited_s += 0.0 if loaded else 0.6 * SAMPLE_S
+        sample = Sample(now, media_s, media_s, 0.0, 2.0, source_wait_s=waited_s)
+        if (decision := watched.look(sample)) is not None:
+            assert 20 < now <= 20 + soon_s, now
+            assert decision.speed == pytest.approx(speed, abs=0.05)
+            return
+    raise AssertionError("nothing was shed")
+
+
+def test_a_second_that_is_lost_and_found_is_no_overload() -> None:
+    """An encoder that stands still for 0.7 s, again and again, and catches up."""
+    watched, media_s = overload(), 0.0
+    watched.began(0.0)
+    for number in range(1, 400):
+        now = number * SAMPLE_S
+        behind_s = now - media_s
+        media_s += 0.0 if now % 10 < 0.7 else min(behind_s, 2 * SAMPLE_S)
+        assert watched.look(Sample(now, media_s, now * 1.5, 0.0, 2.0, source_wait_s=0.0)) is None
+
+
+@pytest.mark.parametrize(
+    ("situation", "rest_s", "waited_s", "speed", "next_speed", "waits"),
+    [
+        ("nearly done", 0.3, 1.9, 0.6, 1.5, True),
+        ("hardly begun, and hopelessly slow", 1.8, 0.4, 0.3, 1.5, False),
+        ("slow, but the next would be no sooner", 1.2, 1.2, 0.64, 1.2, True),
+        ("at full speed, so it is in time", 1.9, 0.1, 1.0, 1.0, True),
+        ("it stands still", 1.0, 1.0, 0.0, 1.1, False),
+    ],
+)
+def test_whether_a_segment_is_finished(
+    situation: str, rest_s: float, waited_s: float, speed: float, next_speed: float, waits: bool
+) -> None:
+    decision = Decision("shed", ("1080p",), "", speed, next_speed)
+    assert decision.waits_for(rest_s, waited_s=waited_s, segment_s=2.0) is waits, situation
+
+
 def test_nothing_is_shed_where_it_is_switched_off() -> None:
     off = overload(enabled=False)
     assert watch(off, speed=0.5, seconds=60) is None
