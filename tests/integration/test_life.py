@@ -7,7 +7,6 @@ import asyncio
 import os
 import re
 import signal
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -141,11 +140,11 @@ async def test_an_origin_is_killed_and_goes_on_where_it_was(tmp_path: Path) -> N
 
 
 @asynccontextmanager
-async def viewer(url: str) -> AsyncIterator[deque[Report]]:
-    """Our own player, whose buffer outlives an origin that is away; its newest report."""
-    reports: deque[Report] = deque(maxlen=1)
+async def viewer(url: str) -> AsyncIterator[asyncio.Queue[Report]]:
+    """Our own player, whose buffer outlives an origin that is away; its reports."""
+    reports: asyncio.Queue[Report] = asyncio.Queue()
     options = Options(give_up_s=WAIT_S)
-    viewing = asyncio.create_task(play(url, None, on_update=reports.append, options=options))
+    viewing = asyncio.create_task(play(url, None, on_update=reports.put_nowait, options=options))
     try:
         yield reports
     finally:
@@ -153,14 +152,16 @@ async def viewer(url: str) -> AsyncIterator[deque[Report]]:
         await asyncio.wait([viewing])
 
 
-async def two_more_segments(reports: deque[Report]) -> Report:
+async def two_more_segments(reports: asyncio.Queue[Report]) -> Report:
+    """The report after two more segments than now."""
+    while not reports.empty():
+        reports.get_nowait()
     async with asyncio.timeout(WAIT_S):
-        while not reports:  # noqa: ASYNC110
-            await asyncio.sleep(0.1)
-        enough = reports[0].segments + 2
-        while reports[0].segments < enough:  # noqa: ASYNC110
-            await asyncio.sleep(0.1)
-    return reports[0]
+        report = await reports.get()
+        enough = report.segments + 2
+        while report.segments < enough:
+            report = await reports.get()
+    return report
 
 
 def listed(playlist: MediaPlaylist) -> list[tuple[int, str]]:

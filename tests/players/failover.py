@@ -92,7 +92,7 @@ async def measure(fault: str, low_latency: bool) -> Outcome:
         await seen.until("red", count=2)
         watching = [asyncio.create_task(each) for each in watchers(origin.base, low_latency)]
         if fault == "killed":
-            await asyncio.sleep(FAULT_AFTER_S - 4)
+            await seen.until("red", count=round(FAULT_AFTER_S / SEGMENT_S))
             primary.kill()
         await seen.until("blue", count=3)
         players = await asyncio.gather(*watching)
