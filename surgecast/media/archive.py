@@ -19,7 +19,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +183,9 @@ class Archive:
             self._tell(str(error))
             return
         self.queue_bytes += size
-        self._pending[entry.number] = segments
+        # A file has the rungs in the order of the show, whichever encoder finished first.
+        payloads = {rung: segments.payloads[rung] for rung in show.rungs}
+        self._pending[entry.number] = replace(segments, payloads=payloads)
         gone = self.catalog.shrink()
         self._jobs += [(None, line) for line in lines]
         self._jobs.append((entry, entry_line(entry, show.first_listed)))

@@ -1,5 +1,6 @@
 import asyncio
 import errno
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,19 @@ async def test_what_is_archived_is_read_from_disk_and_survives(tmp_path: Path) -
         assert await content(channel.archive, 9, "720p") is None
         channel.publish(segment_set(5))
         assert channel.listed == [*listed, (5, 5, False)], "R1, R4: numbers go on"
+
+
+async def test_rungs_that_come_in_another_order_keep_their_bytes(tmp_path: Path) -> None:
+    """As those of a slate do, whose rungs are in the order in which they were drawn."""
+    right = segment_set(0).payloads
+    sizes = {rung: size for size, rung in enumerate(RUNGS, 100)}
+    payloads = {rung: right[rung][: sizes[rung]] for rung in reversed(RUNGS)}
+    async with live(tmp_path) as channel:
+        channel.publish(replace(segment_set(0), payloads=payloads))
+        for _ in range(2):
+            for rung in RUNGS:
+                assert await content(channel.archive, 0, rung) == payloads[rung]
+            await channel.archive.flush()  # once from memory, once from disk
 
 
 async def test_a_full_disk_is_told_and_the_archive_is_whole_afterwards(tmp_path: Path) -> None:
