@@ -1,13 +1,16 @@
 """Half an hour of everything at once: `python -m tests.soak --seconds 1800 [--seed N]`.
 
-One origin with a looped file, an RTMP publisher that comes and goes, and a low-latency channel.
-Meanwhile its encoders are killed, and now and then the origin itself, whose port is held as a
-service manager would. Players and `surgecast check` run throughout. What must hold whatever
-happens is asserted; a table of the run is printed, and the exit status is 1 if anything did not.
+One origin with a looped file, an RTMP publisher that comes and goes, with a backup that does so
+more rarely and an archive of both, and a low-latency channel. Meanwhile its encoders are killed,
+and now and then the origin itself, whose port is held as a service manager would; and an operator
+switches the input. Players and `surgecast check` run throughout, live and in the archive. What
+must hold whatever happens is asserted; a table of the run is printed, and the exit status is 1 if
+anything did not.
 """
 
 import argparse
 import asyncio
+import itertools
 import os
 import random
 import signal
@@ -21,6 +24,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+
 from player.check import check_stream
 from player.session import Options, play
 from segmenter import ffmpeg
@@ -29,7 +34,14 @@ from tests.support.ports import free_port
 from tests.support.running import SMALL_LADDER, RunningOrigin, publisher
 from tests.support.verdict import broken
 
-CHANNELS = ("file", "studio", "close")
+VIEWS = {
+    "file": "file/index.m3u8",
+    "studio": "studio/index.m3u8",
+    "past": "studio/index.m3u8?dvr=1",
+    "close": "close/ll.m3u8",
+}
+"""What is played and checked; DVR lists go back as far as the archive does."""
+INPUTS = ("backup", "auto", "primary", "auto")
 MARK_S = 300.0
 """How often the table tells of memory."""
 SAMPLE_S = 5.0
@@ -104,17 +116,22 @@ class Soak:
         return (
             "self_check: true\nchannels:\n"
             f'  file: {{{common}, source: {{kind: file, path: "{self._folder / "film.ts"}"}}}}\n'
-            f"  studio: {{{common}, source: {{kind: rtmp, host: 127.0.0.1, port: {self._port}, "
-            "key: sesame}}\n"
+            f"  studio: {{{common}, source: {self._rtmp('sesame')}, "
+            f"backup: {{source: {self._rtmp('spare')}, return_after_s: 5}}, "
+            "dvr: {enabled: true, window_s: 60, disk_bytes_max: 20M}}\n"
             f"  close: {{{common}, {test}, low_latency: {{enabled: true}}}}\n"
         )
+
+    def _rtmp(self, key: str) -> str:
+        return f"{{kind: rtmp, host: 127.0.0.1, port: {self._port}, key: {key}}}"
 
     async def run(self) -> None:
         await self._film()
         await self._start()
-        works = [self._publish, self._kill_encoders, self._kill_origin, self._sample]
-        works += [self._for_channel(self._check, name) for name in CHANNELS]
-        works += [self._for_channel(self._play, name) for name in CHANNELS]
+        works = [self._publish, self._publish_spare, self._switch_input]
+        works += [self._kill_encoders, self._kill_origin, self._sample]
+        works += [self._for_view(self._check, name) for name in VIEWS]
+        works += [self._for_view(self._play, name) for name in VIEWS]
         tasks = [asyncio.create_task(work()) for work in works]
         try:
             done, _ = await asyncio.wait(
@@ -136,7 +153,7 @@ class Soak:
             self.tally.fault(f"{len(crashes)} tracebacks in the log of the origin")
 
     @staticmethod
-    def _for_channel(
+    def _for_view(
         work: Callable[[str], Coroutine[Any, Any, None]], name: str
     ) -> Callable[[], Coroutine[Any, Any, None]]:
         return lambda: work(name)
@@ -159,14 +176,37 @@ class Soak:
 
     async def _publish(self) -> None:
         """A publisher that comes, is killed, and comes again as another."""
+        await self._come_and_go("sesame", "publisher came", 40, 90)
+
+    async def _publish_spare(self) -> None:
+        """The backup's: mostly there, so that now and then there is neither and a slate."""
+        await self._come_and_go("spare", "backup came", 90, 180)
+
+    async def _come_and_go(self, key: str, event: str, least_s: float, most_s: float) -> None:
         sizes = ("320x180", "640x272", "180x320")
         while True:
             size, rate = self._rng.choice(sizes), self._rng.choice((25, 30))
-            url = f"rtmp://127.0.0.1:{self._port}/live/sesame"
+            url = f"rtmp://127.0.0.1:{self._port}/live/{key}"
             async with publisher(url, size=size, rate=rate):
-                self.tally.events["publisher came"] += 1
-                await asyncio.sleep(self._rng.uniform(40, 90))
+                self.tally.events[event] += 1
+                await asyncio.sleep(self._rng.uniform(least_s, most_s))
             await asyncio.sleep(self._rng.uniform(5, 20))
+
+    async def _switch_input(self) -> None:
+        """What an operator does: the backup, the decision of the origin, the primary, and again."""
+        await asyncio.sleep(FIRST_S)
+        for name in itertools.cycle(INPUTS):
+            await asyncio.sleep(self._rng.uniform(20, 60))
+            url = f"{self._origin.base}/api/v1/channels/studio/input"
+            with suppress(aiohttp.ClientError):
+                async with (
+                    aiohttp.ClientSession() as http,
+                    http.put(url, json={"input": name}) as answer,
+                ):
+                    if answer.status == 200:
+                        self.tally.events[f"input {name}"] += 1
+                    else:
+                        self.tally.fault(f"input {name}: HTTP {answer.status}")
 
     async def _kill_encoders(self) -> None:
         await asyncio.sleep(FIRST_S)
@@ -190,13 +230,13 @@ class Soak:
     # Viewers.
 
     def _url(self, name: str) -> str:
-        return f"{self._origin.base}/live/{name}/" + ("ll" if name == "close" else "index")
+        return f"{self._origin.base}/live/{VIEWS[name]}"
 
     async def _check(self, name: str) -> None:
         while True:
             began = time.monotonic()
             try:
-                report = await check_stream(f"{self._url(name)}.m3u8", CHECK_S)
+                report = await check_stream(self._url(name), CHECK_S, beside=name != "past")
             except RemoteError:
                 await asyncio.sleep(2.0)  # not on show yet, or just away
                 continue
@@ -212,12 +252,12 @@ class Soak:
 
     async def _play(self, name: str) -> None:
         """A viewer who goes on through everything; an outage may cost stalls, never the stream."""
-        options, close = Options(give_up_s=60.0), name == "close"
-        opened = False
+        options, opened = Options(give_up_s=60.0), False
         while True:
             try:
-                url = f"{self._url(name)}.m3u8"
-                report = await play(url, WATCH_S, options=options, low_latency=close)
+                report = await play(
+                    self._url(name), WATCH_S, options=options, low_latency=name == "close"
+                )
             except RemoteError as error:
                 if opened and not self.tally.was_down(time.monotonic() - 30.0):
                     self.tally.fault(f"player of {name} cannot open: {error}")
@@ -259,8 +299,8 @@ def table(tally: Tally, seconds: float) -> str:
         lines.append(f"RSS after {number * mark / 60:4.1f} min: {before[-1] / 1e6:6.1f} MB")
     growth = max((life.growth_bytes for life in tally.lives), default=0)
     lines.append(f"RSS growth of one process once settled: at most {growth / 1e6:.1f} MB")
-    lines.append(f"{'channel':<10}{'checks':>8}{'late':>8}{'played':>10}{'stalls':>8}")
-    for name in CHANNELS:
+    lines.append(f"{'view':<10}{'checks':>8}{'late':>8}{'played':>10}{'stalls':>8}")
+    for name in VIEWS:
         lines.append(
             f"{name:<10}{tally.looks[name]:>8}{tally.late[name]:>8}"
             f"{tally.played_s[name]:>8} s{tally.stalls[name]:>8}"
@@ -277,7 +317,7 @@ async def soak(seconds: float, seed: int) -> Tally:
     for life in tally.lives:
         if life.growth_bytes > RSS_GROWTH_BYTES_MAX:
             tally.fault(f"the origin grew by {life.growth_bytes / 1e6:.1f} MB")
-    for name in CHANNELS:
+    for name in VIEWS:
         if not tally.played_s[name]:
             tally.fault(f"{name} was never played")
     return tally
