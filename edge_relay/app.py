@@ -20,6 +20,7 @@ from surgecast.delivery.api import ApiHandlers
 from surgecast.delivery.app import Serving, build_app, serve
 from surgecast.delivery.channels import Directory
 from surgecast.delivery.gauges import watch_directory, watch_server
+from surgecast.delivery.replica_feed import ReplicaFeeds
 from surgecast.errors import LocalError
 from surgecast.log import Log
 from surgecast.metrics import Metrics, Sample
@@ -45,6 +46,7 @@ class Relay:
             access=settings.access,
             own=itself(own_of(settings, url, is_origin=False), "starting"),
         )
+        self._replicas = ReplicaFeeds(self.directory, settings.feed, token=settings.control.token)
         self.life = Life(settings.life, self._clock.now())
         self.upstream = Upstream(
             settings.pulling(),
@@ -71,7 +73,7 @@ class Relay:
             metrics,
             problems=self._problems,
             warnings=self._warnings,
-            routes=[*api.routes(), *drain_routes(api, self.drain)],
+            routes=[*api.routes(), *drain_routes(api, self.drain), *self._replicas.routes()],
         )
         async with serve(app, self.directory, self.settings.http) as at:
             watch_server(metrics, at.server)

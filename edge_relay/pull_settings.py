@@ -59,6 +59,9 @@ class PullBounds(Settings):
     stall_timeout_s: Seconds = Field(
         default=3.0, description="the same for every further byte, and for the feed's heartbeat"
     )
+    object_timeout_s: Seconds = Field(
+        default=30.0, description="an object that takes longer, however steadily, is given up"
+    )
     attempts_max: int = Field(
         default=4, ge=1, le=20, description="tries for one object, over all upstreams"
     )

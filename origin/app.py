@@ -26,6 +26,7 @@ from surgecast.delivery.api import ApiHandlers
 from surgecast.delivery.app import Serving, build_app, serve
 from surgecast.delivery.channels import Directory
 from surgecast.delivery.gauges import watch_directory, watch_server
+from surgecast.delivery.replica_feed import ReplicaFeeds
 from surgecast.delivery.self_checker import SelfChecker
 from surgecast.errors import ConfigError, RemoteError
 from surgecast.log import Log
@@ -52,6 +53,9 @@ class Origin:
             access=self.settings.access,
             own=itself(own_of(self.settings, url, is_origin=True), "serving"),
         )
+        self._replicas = ReplicaFeeds(
+            self.directory, self.settings.feed, token=self.settings.control.token
+        )
         self.channels: dict[str, Channel] = {}
         self._machine = Machine(self._clock)
         self._self_checker = SelfChecker(self._clock) if self.settings.self_check else None
@@ -77,7 +81,12 @@ class Origin:
             metrics,
             problems=self._problems,
             warnings=self._warnings,
-            routes=[*api.routes(), *RecordingHandlers(self, api).routes(), *page_routes()],
+            routes=[
+                *api.routes(),
+                *RecordingHandlers(self, api).routes(),
+                *self._replicas.routes(),
+                *page_routes(),
+            ],
         )
         async with Feeds(program) as feeds:
             self._feeds = feeds

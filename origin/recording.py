@@ -20,6 +20,7 @@ from typing import Any
 from surgecast.errors import LocalError, RemoteError
 from surgecast.log import Log
 from surgecast.media.disk import ThreadDisk
+from surgecast.media.remote import held
 from surgecast.media.segment import SegmentSet
 from surgecast.supervise import Child
 
@@ -101,7 +102,7 @@ class Recordings:
 
     def publish(self, segments: SegmentSet) -> None:
         for found in self._running.values():
-            found.take(segments.payloads[found.rung])
+            found.take(held(segments.payloads[found.rung]))
 
     def stop(self, name: str) -> Recording:
         """End a recording; it is finished in the background. Raises RemoteError."""

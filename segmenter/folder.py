@@ -17,6 +17,7 @@ from segmenter.timeline import Memory
 from surgecast.errors import LocalError
 from surgecast.log import Log
 from surgecast.media.part import PartSet
+from surgecast.media.remote import held
 from surgecast.media.segment import SegmentSet
 from surgecast.media.window import Window, WindowSettings
 
@@ -84,7 +85,7 @@ class FolderSink:
     async def _write(self, segments: SegmentSet, gone: Sequence[SegmentSet]) -> None:
         assert self._window is not None, "a sink is opened before it is given segments"
         for rung, payload in segments.payloads.items():
-            await self._replace(segments.object_name(rung), payload)
+            await self._replace(segments.object_name(rung), held(payload))
         for rendition in self._window.renditions:
             playlist = self._window.playlist(rendition.name)
             if playlist is not None:

@@ -171,6 +171,7 @@ class Board:
                     by_region = self._shown[channel.channel]
                     by_region.setdefault(server.region, []).append(self.seats[server.id])
         self._choices: dict[tuple[str, str], Choice] = {}
+        self._here = here
 
     def choice(self, channel: str, region: str) -> Choice:
         """For viewers of `channel`, which must be one of `channels`, in `region`."""
@@ -179,6 +180,22 @@ class Board:
             tiers = self.tiers(channel, region)
             found = self._choices[channel, region] = Choice(self.rates[channel], tiers)
         return found
+
+    def showing(self, channel: str) -> list[Server]:
+        """Servers that viewers of `channel` can be at: it serves there, or the server drains."""
+        shown = {seat.server for seats in self._shown.get(channel, {}).values() for seat in seats}
+        return [
+            server
+            for server in self._here
+            if server.id in shown
+            or (server.state == "draining" and server.channel(channel) is not None)
+        ]
+
+    def ladder(self, channel: str) -> list[str]:
+        """The rungs of `channel`, best first."""
+        shown = (server.channel(channel) for server in self._here)
+        ladders = [found.ladder for found in shown if found is not None and found.ladder]
+        return [rung.rung for rung in ladders[0]] if ladders else []
 
     def tiers(self, channel: str, region: str) -> list[list[Seat]]:
         """Servers that show `channel`, region by region, the nearest first."""

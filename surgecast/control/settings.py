@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from surgecast.config import Settings
 from surgecast.control.messages import Label, Url
-from surgecast.delivery.settings import EgressSettings
+from surgecast.delivery.settings import EgressSettings, FeedSettings
 from surgecast.delivery.tokens import AccessSettings
 from surgecast.units import Seconds
 
@@ -76,6 +76,7 @@ class FleetSettings(Settings):
     egress: EgressSettings = EgressSettings()
     access: AccessSettings = AccessSettings()
     control: ControlSettings = ControlSettings()
+    feed: FeedSettings = FeedSettings()
     peers: tuple[PeerSettings, ...] = Field(
         default=(),
         max_length=64,

@@ -19,6 +19,7 @@ from surgecast.supervise import process_age_s
 Obey = Callable[[Standing], None]
 Complete = Callable[[ServerReport], ServerReport]
 _FIRST_VIEWER_LOOK_S = 0.1
+_TIMER_SLACK_S = 0.002
 
 
 class Steward:
@@ -95,11 +96,8 @@ class Steward:
         """Put it in force; the pause until the next report. Raises UnknownVersion."""
         now = self._clock.now()
         self._held = accept(directive, self._held, now)
-        if self._expiry is not None:
-            self._expiry.cancel()
-        loop = asyncio.get_running_loop()
-        self._expiry = loop.call_later(directive.ttl_s, self._apply)
         self._apply()
+        self._await_expiry()
         return directive.report_every_s
 
     def report(self) -> ServerReport:
@@ -134,6 +132,19 @@ class Steward:
         self._directory.fleet_viewers = stands.viewers
         if self._obey is not None:
             self._obey(stands)
+
+    def _await_expiry(self) -> None:
+        """Look again when the directive has run out. Timers may be early by a little."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+        assert self._held is not None
+        age_s = self._clock.now() - self._held.received_at
+        left_s = self._held.directive.ttl_s - age_s
+        if left_s <= 0:
+            self._apply()
+            return
+        loop = asyncio.get_running_loop()
+        self._expiry = loop.call_later(left_s + _TIMER_SLACK_S, self._await_expiry)
 
     def _uptime_s(self) -> float:
         return self._clock.now() - self._started_at

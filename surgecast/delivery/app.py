@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from aiohttp import hdrs, web
 
+from surgecast.delivery.arriving import Arriving, send_arriving, streams
 from surgecast.delivery.assets import CORS, SERVER, Asset, Refusal, Reply, accepts_gzip
 from surgecast.delivery.channels import Directory
 from surgecast.delivery.fastlane import FastHandler, FastRunner, FastServer
@@ -87,7 +88,9 @@ class DeliveryHandlers:
         if request.method not in (hdrs.METH_GET, hdrs.METH_HEAD):
             raise web.HTTPMethodNotAllowed(request.method, _METHODS.split(", "))
         reply = self._ask(route, query)
-        if isinstance(reply, Wait):
+        while isinstance(reply, Wait):
+            if isinstance(reply, Arriving) and streams(request):
+                return await send_arriving(request, reply)
             reply = await _wait(request, reply)
         return self._refuse(reply) if isinstance(reply, Refusal) else await _answer(request, reply)
 
@@ -165,7 +168,7 @@ class DeliveryHandlers:
         )
 
 
-async def _wait(request: web.Request, wait: Wait) -> Reply:
+async def _wait(request: web.Request, wait: Wait) -> Reply | Wait:
     """The reply once it can be given. A client that goes away makes room for another."""
     come: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 

@@ -33,17 +33,30 @@ class Tally:
 
 
 class Tallies:
-    """Counters by kind of object, shared by all stages; bytes are what egress is measured from."""
+    """Counters by kind of object, shared by all stages; bytes are what egress is measured from.
+
+    Objects of one kind may be counted in groups: whether a group is asked for shows in its own.
+    """
 
     def __init__(self) -> None:
-        self.by_kind: dict[str, Tally] = {}
+        self._by_group: dict[tuple[str, str], Tally] = {}
 
-    def of(self, kind: str) -> Tally:
-        return self.by_kind.setdefault(kind, Tally())
+    def of(self, kind: str, group: str = "") -> Tally:
+        return self._by_group.setdefault((kind, group), Tally())
+
+    @property
+    def by_kind(self) -> dict[str, Tally]:
+        """The sum of all groups of each kind."""
+        found: dict[str, Tally] = {}
+        for (kind, _), tally in self._by_group.items():
+            total = found.setdefault(kind, Tally())
+            total.requests += tally.requests
+            total.bytes_out += tally.bytes_out
+        return found
 
     @property
     def bytes_out(self) -> int:
-        return sum(tally.bytes_out for tally in self.by_kind.values())
+        return sum(tally.bytes_out for tally in self._by_group.values())
 
 
 class Asset:

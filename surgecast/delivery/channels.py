@@ -33,7 +33,7 @@ from surgecast.delivery.session_shows import PartShow, SegmentShow, VariantShow
 from surgecast.delivery.session_urls import Access, Found, SessionUrls
 from surgecast.delivery.sessions import SessionTable
 from surgecast.delivery.settings import WAITERS_MAX, AdaptationSettings, SessionSettings
-from surgecast.delivery.shelf import Entry, Routes, Shelf
+from surgecast.delivery.shelf import Entry, Routes, Shelf, Supply
 from surgecast.delivery.tokens import AccessSettings, Keyring
 from surgecast.delivery.viewers import Viewer
 from surgecast.delivery.waiting import Turnstile
@@ -44,7 +44,7 @@ from surgecast.log import Log
 from surgecast.media.low_latency_window import LowLatencyWindow
 from surgecast.media.part import PartSet
 from surgecast.media.segment import SegmentSet
-from surgecast.media.window import PlaylistText, Window
+from surgecast.media.window import Measured, PlaylistText, Window
 
 log = Log("surgecast.channels")
 
@@ -67,6 +67,20 @@ class Journal(Protocol):
         ...
 
 
+class StageWatcher(Protocol):
+    """Is told of channels; what happens on them it learns from their windows."""
+
+    def added(self, stage: "Stage") -> None: ...
+
+    def ended(self, stage: "Stage") -> None: ...
+
+    def removed(self, stage: "Stage") -> None: ...
+
+    def stopping(self) -> None:
+        """The server ends."""
+        ...
+
+
 @dataclass(slots=True)
 class Shared:
     """What all stages of a process have in common."""
@@ -78,6 +92,9 @@ class Shared:
     tallies: Tallies = field(default_factory=Tallies)
     egress: EgressMeter = field(default_factory=EgressMeter)
     stages: dict[str, "Stage"] = field(default_factory=dict)
+    supply: Supply | None = None
+    """Only on a relay."""
+    watchers: list["StageWatcher"] = field(default_factory=list)
 
     def load(self) -> Load:
         """What this process carries now, over all channels."""
@@ -127,7 +144,7 @@ class Stage:
         self.discontinuities_published = 0
         self.cap = CapState()
         self._shared = shared
-        self._shelf = Shelf(shared.routes, name)
+        self._shelf = Shelf(shared.routes, name, shared.supply)
         self._adaptation = adaptation
         self._journal = memory.journal
         self._session_assets: dict[PlaylistText, Asset] = {}
@@ -240,6 +257,23 @@ class Stage:
             self.low_latency.window.end()
         self._open_playlists()
         self._session_assets.clear()
+        for watcher in self._shared.watchers:
+            watcher.ended(self)
+
+    def resume(
+        self, next_msn: int, discontinuity_sequence: int, kept: Sequence[SegmentSet]
+    ) -> None:
+        """As `Window.resume`; playlists stay as they were until enough is listed again."""
+        known = {old.msn for old in self.window.kept}
+        self.window.resume(next_msn, discontinuity_sequence, kept)
+        for old in kept:
+            if old.msn not in known:
+                self._open_segments(old)
+
+    def set_measured(self, measured: Mapping[str, Measured]) -> None:
+        """Rates as another server measured them, which has seen more of this channel."""
+        self.window.set_measured(measured)
+        self._open_playlists()
 
     # Sessions by their URLs.
 
@@ -331,16 +365,18 @@ class Stage:
         def cache_control() -> str:
             return f"public, max-age={int(self.window.life_s(segments.msn))}, immutable"
 
-        for rung, payload in segments.payloads.items():
-            asset = Asset(
-                payload,
+        def make(rung: str, body: bytes | memoryview) -> Asset:
+            return Asset(
+                body,
                 SEGMENT_TYPE,
                 cache_control,
-                self._shared.tallies.of("segment"),
+                self._shared.tallies.of("segment", f"{self.name}/{rung}"),
                 etag=f"{segments.epoch}-{segments.msn}-{rung}",
                 ranged=True,
             )
-            self._shelf.put(segments.object_name(rung), asset)
+
+        for rung, payload in segments.payloads.items():
+            self._shelf.stock(segments.object_name(rung), payload, partial(make, rung))
 
     def _open_playlists(self) -> None:
         if not self.window.ready:
@@ -465,6 +501,8 @@ class Directory:
         if low_latency is not None:
             stage.open_low_latency(low_latency, memory)
         self._shared.stages[name] = stage
+        for watcher in self._shared.watchers:
+            watcher.added(stage)
         return stage
 
     def remove(self, name: str) -> None:
@@ -472,9 +510,23 @@ class Directory:
         stage = self._shared.stages.pop(name, None)
         if stage is not None:
             stage.close()
+            for watcher in self._shared.watchers:
+                watcher.removed(stage)
+
+    def watch(self, watcher: StageWatcher) -> None:
+        """Tell `watcher` of every channel, those there are included."""
+        self._shared.watchers.append(watcher)
+        for stage in self:
+            watcher.added(stage)
+
+    def supply_from(self, supply: Supply) -> None:
+        """Where remote payloads come from. To be said before the first channel is added."""
+        self._shared.supply = supply
 
     def release_waiters(self) -> None:
         """The server stops: nobody waits any more."""
         for stage in self:
             if stage.low_latency is not None:
                 stage.low_latency.room.release()
+        for watcher in self._shared.watchers:
+            watcher.stopping()

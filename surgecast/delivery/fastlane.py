@@ -22,6 +22,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
+from surgecast.delivery.arriving import Arriving
 from surgecast.delivery.assets import CORS, SERVER, Asset, Refusal, accepts_gzip
 from surgecast.delivery.settings import DeliverySettings
 from surgecast.delivery.shelf import Entry, Routes
@@ -211,7 +212,7 @@ class FastHandler(RequestHandler):
         if gzip is None:
             return False
         reply = route if isinstance(route, Asset) else route.ask(query.decode("ascii"))
-        if isinstance(reply, Refusal):
+        if isinstance(reply, Refusal) or (isinstance(reply, Arriving) and reply.is_long):
             return False
         if isinstance(reply, Wait):
             self._park(reply, gzip)
@@ -257,6 +258,9 @@ class FastHandler(RequestHandler):
         if self.transport is None or self.transport.is_closing():
             return
         reply = wait.reply() if come else UNAVAILABLE
+        if isinstance(reply, Wait):
+            self._park(reply, gzip)
+            return
         if isinstance(reply, Asset):
             self._send(reply, gzip)
         else:

@@ -4,7 +4,7 @@ Rules R36 to R46. Playlists are rendered when somebody asks, once for each part,
 is hinted has a URL already: whoever asks for it waits until it is whole.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
 
@@ -33,7 +33,7 @@ from surgecast.log import Log
 from surgecast.media.low_latency_window import LowLatencyWindow, Publication
 from surgecast.media.parent import base_name
 from surgecast.media.part import InitSet, PartSet
-from surgecast.media.window import PlaylistText
+from surgecast.media.window import Measured, PlaylistText
 
 _PATIENCE_TARGET_DURATIONS = 3
 _BLOCKING_LIFE_TARGET_DURATIONS = 6
@@ -119,6 +119,11 @@ class LowLatencyStage:
             self.sessions.set_cap(rung_cap)
             self._adaptive.fix(shown_msn, discontinuity=False)
         self.window.publish(parts)
+
+    def set_measured(self, measured: Mapping[str, Measured]) -> None:
+        """As `surgecast.delivery.channels.Stage.set_measured`."""
+        self.window.set_measured(measured)
+        self._multivariant = None
 
     def close(self) -> None:
         """The channel is taken off: nobody waits any more."""
@@ -218,7 +223,7 @@ class LowLatencyStage:
             made = self._multivariant = (self.window.next_msn, asset)
         return made[1]
 
-    def _wait(self, msn: int, part: int | None, reply: Callable[[], Reply]) -> Reply | Wait:
+    def _wait(self, msn: int, part: int | None, reply: Callable[[], Reply | Wait]) -> Reply | Wait:
         if self.room.stalled:
             self._turnstile.turned_away += 1
             return Refusal(503, "nothing was published for too long")
@@ -250,8 +255,11 @@ class LowLatencyStage:
             zipped=text.zipped,
         )
 
-    def _stored(self, name: str) -> Reply:
+    def _stored(self, name: str) -> Reply | Wait:
+        """What was hinted and should have come. On a relay its bytes may still be on their way."""
         found = self._shelf.get(name)
+        if isinstance(found, Asked) and name not in self._hinted.values():
+            return found.ask("")
         return found if isinstance(found, Asset) else _NEVER
 
     # What happens.
@@ -260,7 +268,9 @@ class LowLatencyStage:
         self.parts_published += publication.parts is not None
         self._playlists.clear()
         self._private.clear()
-        for name in (*publication.gone, *self._hinted.values()):
+        # What was hinted and has come keeps its place: a relay may have asked for it already.
+        never = set(self._hinted.values()).difference(publication.added)
+        for name in (*publication.gone, *never):
             self._shelf.remove(name)
         for name in publication.added:
             self._open(name)
@@ -268,6 +278,7 @@ class LowLatencyStage:
         if self._hinted and (hint := self.window.next_part) is not None:
             for name in self._hinted.values():
                 self._shelf.put(name, Asked(partial(self._ask_hinted, *hint, name)))
+            self._shelf.expect(self._hinted.values())
         if publication.parts is not None:
             self._warn(publication.parts)
         self._urls.expire()
@@ -289,10 +300,13 @@ class LowLatencyStage:
         def cache_control() -> str:
             return f"public, max-age={int(self.window.life_s(name))}, immutable"
 
-        tally = self._tallies.of(_kind(name))
+        tally = self._tallies.of(_kind(name), f"{self._shelf.channel}/{name.rpartition('/')[0]}")
         etag = name.removeprefix("ll/").replace("/", "-")
-        asset = Asset(payload, MP4_TYPE, cache_control, tally, etag=etag, ranged=True)
-        self._shelf.put(name, asset)
+
+        def make(body: bytes | memoryview) -> Asset:
+            return Asset(body, MP4_TYPE, cache_control, tally, etag=etag, ranged=True)
+
+        self._shelf.stock(name, payload, make)
 
 
 def _kind(name: str) -> str:

@@ -18,6 +18,7 @@ from surgecast.delivery.self_check import Budget, Judge, Shown, ShownMedia, rung
 from surgecast.hls.observation import Finding
 from surgecast.log import Log
 from surgecast.media.low_latency_window import Publication
+from surgecast.media.remote import held
 from surgecast.media.segment import SegmentSet
 from surgecast.metrics import Metrics, Sample
 
@@ -238,7 +239,7 @@ def _of_segments(stage: Stage, published: SegmentSet, now: float) -> Shown | Non
     media = ShownMedia(
         url=base + published.object_name(rung),
         playlist_url=f"{base}{rung}/media.m3u8",
-        payload=published.payloads[rung],
+        payload=held(published.payloads[rung]),
         init=None,
         msn=published.msn,
         duration_s=published.duration_s,
@@ -260,8 +261,8 @@ def _of_parts(stage: Stage, publication: Publication, number: int, now: float) -
     media = ShownMedia(
         url=base + parts.object_name(rung),
         playlist_url=url,
-        payload=parts.payloads[rung],
-        init=parts.init.payloads[rung],
+        payload=held(parts.payloads[rung]),
+        init=held(parts.init.payloads[rung]),
         msn=parts.msn,
         part=parts.index,
         duration_s=parts.duration_s,

@@ -156,3 +156,25 @@ class ApiSettings(Settings):
         repr=False,
         description="expected as `Authorization: Bearer ...`; none: loopback peers only",
     )
+
+
+class FeedSettings(Settings):
+    """What this server tells other servers of its channels."""
+
+    enabled: bool = Field(
+        default=True,
+        description="whether relays may follow this server; it costs a digest of every object",
+    )
+    followers_max: int = Field(
+        default=1000, ge=1, le=100_000, description="feeds followed at once; more are answered 503"
+    )
+    queue_lines_max: int = Field(
+        default=1000,
+        ge=10,
+        le=100_000,
+        description="lines waiting for one follower above which it is let go",
+    )
+    heartbeat_s: Seconds = Field(default=1.0, description="time between two signs of life")
+    write_timeout_s: Seconds = Field(
+        default=10.0, description="a follower that takes nothing for this long is let go"
+    )

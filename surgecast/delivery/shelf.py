@@ -1,9 +1,12 @@
 """The table of what can be asked for, and the part of it that belongs to one channel."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from surgecast.delivery.assets import Asset, Reply
 from surgecast.delivery.waiting import Wait
+from surgecast.errors import LocalError
+from surgecast.media.remote import Remote
 
 Ask = Callable[[str], Reply | Wait]
 """The query of a request -> what it gets."""
@@ -32,11 +35,33 @@ Routes = dict[bytes, Route]
 """`b"GET /live/..."` -> what it names. The method is part of the key: one lookup, no slicing."""
 
 
+MakeAsset = Callable[[bytes | memoryview], Asset]
+"""The bytes of an object -> what is sent."""
+
+
+class Supply(Protocol):
+    """Where the bytes of remote payloads come from: on a relay, its upstream."""
+
+    def stock(self, shelf: "Shelf", path: str, remote: Remote, make: MakeAsset) -> None:
+        """Put a route for the object on the shelf; another one when its bytes are here."""
+        ...
+
+    def expect(self, shelf: "Shelf", paths: Iterable[str]) -> None:
+        """These come next: they may be asked for before they are announced."""
+        ...
+
+    def drop(self, shelf: "Shelf", path: str) -> None:
+        """Nobody can ask for it any more. Unknown paths do nothing."""
+        ...
+
+
 class Shelf:
     """One channel's URLs. Paths are below `/live/{channel}/`."""
 
-    def __init__(self, routes: Routes, channel: str) -> None:
+    def __init__(self, routes: Routes, channel: str, supply: Supply | None = None) -> None:
+        self.channel = channel
         self._routes = routes
+        self._supply = supply
         self._prefix = f"GET /live/{channel}/"
         self._own: set[bytes] = set()
 
@@ -52,8 +77,24 @@ class Shelf:
         self._own.add(key)
         self._routes[key] = route
 
+    def stock(self, path: str, payload: bytes | memoryview | Remote, make: MakeAsset) -> None:
+        """An object: from memory, or on a relay as soon as its bytes are here."""
+        if not isinstance(payload, Remote):
+            self.put(path, make(payload))
+            return
+        if self._supply is None:
+            raise LocalError(f"{path} is on another server, and nobody fetches it")
+        self._supply.stock(self, path, payload, make)
+
+    def expect(self, paths: Iterable[str]) -> None:
+        """These come next."""
+        if self._supply is not None:
+            self._supply.expect(self, paths)
+
     def remove(self, path: str) -> None:
         """Answered 404 from now on. Unknown paths do nothing."""
+        if self._supply is not None:
+            self._supply.drop(self, path)
         key = self._key(path)
         if key in self._own:
             self._own.discard(key)
@@ -61,9 +102,8 @@ class Shelf:
 
     def clear(self) -> None:
         """Take every URL of this channel off the table."""
-        for key in self._own:
-            del self._routes[key]
-        self._own.clear()
+        for key in tuple(self._own):
+            self.remove(key.decode().removeprefix(self._prefix))
 
     def _key(self, path: str) -> bytes:
         return f"{self._prefix}{path}".encode()

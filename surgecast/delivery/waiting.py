@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from surgecast.clock import Clock
 from surgecast.delivery.assets import Refusal, Reply
@@ -181,10 +182,26 @@ class WaitingRoom:
             break
 
 
+class Room(Protocol):
+    """Where a request waits."""
+
+    @property
+    def patience_s(self) -> float:
+        """Longest time until it is let go."""
+        ...
+
+    def enter(self, target: Target, wake: Wake) -> Ticket: ...
+
+    def leave(self, ticket: Ticket) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """What to answer later: `reply()` once `target` has come, 503 otherwise."""
+    """What to answer later: `reply()` once `target` has come, 503 otherwise.
 
-    room: WaitingRoom
+    The reply may be another wait: what has come on a relay may still be under way to it.
+    """
+
+    room: Room
     target: Target
-    reply: Callable[[], Reply]
+    reply: Callable[[], "Reply | Wait"]

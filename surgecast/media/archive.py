@@ -32,6 +32,7 @@ from surgecast.media.archive_index import end_line, entry_line, ladder_line, rea
 from surgecast.media.catalog import ENTRY_BYTES, Catalog, Entry, Show, entry_of
 from surgecast.media.disk import Disk, StoredFile, ThreadDisk
 from surgecast.media.ledger import Ledger, Numbers
+from surgecast.media.remote import held
 from surgecast.media.segment import Rendition, SegmentSet
 from surgecast.units import Bytes, Seconds
 
@@ -269,7 +270,7 @@ class Archive:
             return None
         show, entry = found
         if (pending := self._pending.get(entry.number)) is not None:
-            return Held(len(pending.payloads[rung]), memory=pending.payloads[rung])
+            return Held(len(pending.payloads[rung]), memory=held(pending.payloads[rung]))
         index = show.rungs.index(rung)
         try:
             async with asyncio.timeout(_READ_MAX_S):
@@ -349,7 +350,7 @@ class Archive:
         segments = self._pending.get(entry.number) if entry is not None else None
         if entry is not None and segments is not None:
             path = self._folder / entry.file_name
-            await self._disk.write(path, list(segments.payloads.values()))
+            await self._disk.write(path, list(map(held, segments.payloads.values())))
         if entry is None or segments is not None:
             await self._disk.append(self._index, self._index_bytes, line)
             self._index_bytes += len(line)

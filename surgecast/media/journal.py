@@ -26,6 +26,7 @@ from surgecast.log import Log
 from surgecast.media.disk import Disk, ThreadDisk
 from surgecast.media.ledger import DAMAGE, RUNTIME_DIR, Ledger, Numbers
 from surgecast.media.part import PartSet
+from surgecast.media.remote import held
 from surgecast.media.segment import SegmentSet
 
 _VERSION = 1
@@ -203,7 +204,7 @@ class ChannelJournal:
         header = await self._disk.call(lambda: _header(segments, number))
         new = self._folder / f"{segments.msn}.new"
         try:
-            await self._disk.write(new, [header, *segments.payloads.values()])
+            await self._disk.write(new, [header, *map(held, segments.payloads.values())])
             await self._disk.call(lambda: new.replace(self._path(segments.msn)))
         except OSError:
             with suppress(OSError):
@@ -255,7 +256,7 @@ def _header(segments: SegmentSet, number: int) -> bytes:
         "slate": segments.slate,
         "discontinuity_number": number,
         "payloads": [
-            {"rung": rung, "size_bytes": len(payload), "digest": _digest(payload)}
+            {"rung": rung, "size_bytes": len(payload), "digest": _digest(held(payload))}
             for rung, payload in segments.payloads.items()
         ],
     }

@@ -13,7 +13,7 @@ Lines are rendered when a part comes, playlists when they are asked for, and eac
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -32,12 +32,14 @@ from surgecast.hls.render import (
     render_multivariant,
     render_skip,
 )
-from surgecast.media.parent import Parent, Payload, base_name
+from surgecast.media.parent import Parent, Stored, base_name
 from surgecast.media.part import PartSet
+from surgecast.media.remote import bytes_held
 from surgecast.media.segment import Rendition
 from surgecast.media.window import (
     READY_SEGMENTS,
     BandwidthMeter,
+    Measured,
     PlaylistText,
     WindowSettings,
     rounded_target_duration_s,
@@ -58,7 +60,7 @@ _DELTA_VERSION = 9
 class StoredObject:
     """Something that can be downloaded."""
 
-    payload: Payload
+    payload: Stored
     kept_until_s: float
     """On the window's own count of published seconds."""
 
@@ -181,7 +183,7 @@ class LowLatencyWindow:
         held_s = self._segments_kept_s + 2 * float(self.segment_duration_s)
         return math.ceil(peak_bps * held_s / 8)
 
-    def payload(self, name: str) -> Payload | None:
+    def payload(self, name: str) -> Stored | None:
         """The bytes under a path below `/live/{channel}/`."""
         stored = self._objects.get(name)
         return None if stored is None else stored.payload
@@ -287,6 +289,39 @@ class LowLatencyWindow:
         self.ended = True
         self._tell(Publication(None, added, ()))
 
+    def resume(self, next_msn: int, discontinuity_sequence: int) -> None:
+        """Begin anew further on, as `Window.resume` does.
+
+        A segment that is not whole is never listed as one; its parts are kept for their time.
+        """
+        open_msn = self._next_msn + (self._open is not None)
+        if next_msn < open_msn or discontinuity_sequence < self.discontinuity_number:
+            raise LocalError(f"a window at {self._next_msn} cannot begin anew at {next_msn}")
+        self._listed.clear()
+        self._next_msn, self.discontinuity_sequence = next_msn, discontinuity_sequence
+        self._changed()
+
+    def unlist_before(self, msn: int) -> None:
+        """Take whole segments out of the list that the upstream of a relay lists no more."""
+        while self._listed and self._listed[0].whole and self._listed[0].msn < msn:
+            self.discontinuity_sequence += self._listed.popleft().first.discontinuity
+        self._changed()
+
+    @property
+    def kept_msn(self) -> int:
+        """The oldest segment of which anything can be downloaded."""
+        return self._kept[0].msn if self._kept else self._next_msn
+
+    @property
+    def measured(self) -> dict[str, Measured]:
+        """What was seen of each rung so far."""
+        return {rung: meter.measured for rung, meter in self._meters.items()}
+
+    def set_measured(self, measured: Mapping[str, Measured]) -> None:
+        """Go on from what another window has seen of the same rungs."""
+        for rung, meter in self._meters.items():
+            meter.measured = measured[rung]
+
     def check(self, parts: PartSet) -> None:
         """Raise LocalError if this cannot be the next part."""
         name = f"part {parts.msn}.{parts.index}"
@@ -365,16 +400,16 @@ class LowLatencyWindow:
     def _segment_until_s(self, parent: Parent) -> float:
         return parent.start_s + self._segments_kept_s
 
-    def _store(self, name: str, payload: Payload, kept_until_s: float) -> str:
+    def _store(self, name: str, payload: Stored, kept_until_s: float) -> str:
         self._forget(name)
         self._objects[name] = StoredObject(payload, kept_until_s)
-        self.bytes_held += _own_bytes(payload)
+        self.bytes_held += bytes_held(payload)
         return name
 
     def _forget(self, name: str) -> str:
         stored = self._objects.pop(name, None)
         if stored is not None:
-            self.bytes_held -= _own_bytes(stored.payload)
+            self.bytes_held -= bytes_held(stored.payload)
         return name
 
     def _unlist(self) -> None:
@@ -404,13 +439,16 @@ class LowLatencyWindow:
         return gone
 
     def _tell(self, publication: Publication) -> None:
+        self._changed()
+        for listener in tuple(self._listeners):
+            listener(publication)
+
+    def _changed(self) -> None:
         self._playlists.clear()
         shape = (self.first_msn, self._next_msn, self._parts_from_msn())
         if shape != self._shape:
             self._shape = shape
             self._settled.clear()
-        for listener in tuple(self._listeners):
-            listener(publication)
 
     def _parts_from_msn(self) -> int:
         """The first segment whose parts are listed (rule R44). Never goes back."""
@@ -505,8 +543,3 @@ class LowLatencyWindow:
             if rung is not None and other != rung
         )
         return render_edge((PreloadHint(hint),), reports)
-
-
-def _own_bytes(payload: Payload) -> int:
-    """Views keep no bytes of their own."""
-    return len(payload) if isinstance(payload, bytes) else 0

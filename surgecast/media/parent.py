@@ -11,8 +11,9 @@ from surgecast.errors import LocalError
 from surgecast.hls.model import MediaSegment, OpenSegment, Part
 from surgecast.hls.render import render_open_segment, render_part, render_segment
 from surgecast.media.part import PartSet, part_name
+from surgecast.media.remote import Payload, Remote, held, joined
 
-Payload = bytes | memoryview
+Stored = Payload | memoryview
 
 
 class Parent:
@@ -60,7 +61,7 @@ class Parent:
     def part_count(self) -> int:
         return len(self._facts)
 
-    def close(self) -> dict[str, tuple[bytes, list[tuple[str, Payload]]]]:
+    def close(self) -> dict[str, tuple[Payload, list[tuple[str, Stored]]]]:
         """It is whole. By rung: its bytes, and its parts' names and places in them."""
         self.whole = True
         joined = {rung: self._join(rung) for rung in self._rungs}
@@ -68,14 +69,18 @@ class Parent:
         self._parts = []
         return joined
 
-    def _join(self, rung: str) -> tuple[bytes, list[tuple[str, Payload]]]:
-        body = b"".join(parts.payloads[rung] for parts in self._parts)
-        views: list[tuple[str, Payload]] = []
+    def _join(self, rung: str) -> tuple[Payload, list[tuple[str, Stored]]]:
+        names = [parts.object_name(rung) for parts in self._parts]
+        payloads = [parts.payloads[rung] for parts in self._parts]
+        remotes = [payload for payload in payloads if isinstance(payload, Remote)]
+        if remotes:
+            return joined(remotes), list(zip(names, remotes, strict=True))
+        body = b"".join(map(held, payloads))
+        views: list[tuple[str, Stored]] = []
         begin = 0
-        for parts in self._parts:
-            end = begin + len(parts.payloads[rung])
-            views.append((parts.object_name(rung), memoryview(body)[begin:end]))
-            begin = end
+        for name, payload in zip(names, payloads, strict=True):
+            views.append((name, memoryview(body)[begin : begin + len(payload)]))
+            begin += len(payload)
         return body, views
 
     def part_names(self) -> Iterator[str]:

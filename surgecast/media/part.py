@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from surgecast.media.remote import Payload
+
 
 @dataclass(frozen=True, slots=True)
 class InitSet:
@@ -16,7 +18,7 @@ class InitSet:
 
     epoch: str
     """Of the first run that wrote these bytes: a later run with the same bytes keeps the name."""
-    payloads: Mapping[str, bytes]
+    payloads: Mapping[str, Payload]
     """Rung name -> `ftyp` and `moov`."""
 
     def object_name(self, rung: str) -> str:
@@ -51,7 +53,7 @@ class PartSet:
     slate: bool
     init: InitSet
     """What a player must have read before; the same object for all parts of a run."""
-    payloads: Mapping[str, bytes]
+    payloads: Mapping[str, Payload]
     """Rung name -> `moof` and `mdat`."""
 
     @property

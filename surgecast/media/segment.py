@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
 
+from surgecast.media.remote import Payload
+
 
 @dataclass(frozen=True, slots=True)
 class Rendition:
@@ -35,8 +37,8 @@ class SegmentSet:
     """True where time stamps or encoder do not continue the set before."""
     slate: bool
     """True where the channel had no source and shows its slate."""
-    payloads: Mapping[str, bytes]
-    """Rung name -> MPEG-TS bytes."""
+    payloads: Mapping[str, Payload]
+    """Rung name -> MPEG-TS."""
 
     @property
     def program_date_time(self) -> datetime:

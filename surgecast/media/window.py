@@ -10,8 +10,9 @@ import gzip
 import hashlib
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from typing import NamedTuple
 
 from pydantic import Field
 
@@ -19,6 +20,7 @@ from surgecast.config import Settings
 from surgecast.errors import LocalError
 from surgecast.hls.model import MediaSegment, MultivariantPlaylist, Variant
 from surgecast.hls.render import render_media_header, render_multivariant, render_segment
+from surgecast.media.remote import Payload, bytes_held
 from surgecast.media.segment import Rendition, SegmentSet
 
 READY_SEGMENTS = 3
@@ -59,33 +61,46 @@ class PlaylistText:
         return self._zipped
 
 
+class Measured(NamedTuple):
+    """What a meter has seen of one rung so far."""
+
+    peak_bps: int = 0
+    bits: int = 0
+    seconds: float = 0.0
+    segments: int = 0
+
+
 class BandwidthMeter:
     """Peak and average rate of one rung as RFC 8216 section 4.3.4.2 defines them, bit/s.
 
     Slates are left out, and so are the bytes of another rung: they say nothing of what it needs.
     """
 
-    __slots__ = ("_bits", "_seconds", "_segments", "peak_bps")
+    __slots__ = ("measured",)
 
     def __init__(self) -> None:
-        self.peak_bps = 0
-        self._bits = 0
-        self._seconds = 0.0
-        self._segments = 0
+        self.measured = Measured()
 
     def add(self, payload_bytes: int, duration_s: float) -> None:
         bits = 8 * payload_bytes
-        self.peak_bps = max(self.peak_bps, math.ceil(bits / duration_s))
-        self._bits += bits
-        self._seconds += duration_s
-        self._segments += 1
+        seen = self.measured
+        self.measured = Measured(
+            max(seen.peak_bps, math.ceil(bits / duration_s)),
+            seen.bits + bits,
+            seen.seconds + duration_s,
+            seen.segments + 1,
+        )
+
+    @property
+    def peak_bps(self) -> int:
+        return self.measured.peak_bps
 
     @property
     def average_bps(self) -> int | None:
         """None until enough segments were seen."""
-        if self._segments < _MEASURED_SEGMENTS_MIN:
+        if self.measured.segments < _MEASURED_SEGMENTS_MIN:
             return None
-        return math.ceil(self._bits / self._seconds)
+        return math.ceil(self.measured.bits / self.measured.seconds)
 
     def variant(self, rendition: Rendition, uri: str) -> Variant:
         """One variant with rates no lower than measured (rule R26)."""
@@ -196,7 +211,7 @@ class Window:
         kept_s = float((msn + self.kept_max - self.next_msn) * self.segment_duration_s)
         return max(0.0, kept_s) + self.archived_s
 
-    def payload(self, msn: int, rung: str) -> bytes | None:
+    def payload(self, msn: int, rung: str) -> Payload | None:
         kept = self._kept.get(msn)
         return None if kept is None else kept.payloads.get(rung)
 
@@ -242,6 +257,36 @@ class Window:
         for listener in tuple(self._listeners):
             listener(segments, gone)
 
+    def resume(
+        self, next_msn: int, discontinuity_sequence: int, kept: Sequence[SegmentSet]
+    ) -> None:
+        """Begin anew further on, as a relay must that missed what its upstream keeps no more.
+
+        Nothing is listed then; `kept` can be downloaded beside what could be before. Raises
+        LocalError where a number would go back (rules R4 and R5).
+        """
+        if next_msn < self.next_msn or discontinuity_sequence < self.discontinuity_number:
+            raise LocalError(f"a window at {self.next_msn} cannot begin anew at {next_msn}")
+        if any(old.msn >= next_msn for old in kept):
+            raise LocalError(f"only sets before {next_msn} can be kept")
+        self._listed.clear()
+        for lines in self._lines.values():
+            lines.clear()
+        self.next_msn, self.discontinuity_sequence = next_msn, discontinuity_sequence
+        new = {old.msn: old for old in kept if old.msn not in self._kept}
+        self.bytes_held += sum(map(_size, new.values()))
+        self._kept = dict(sorted((self._kept | new).items()))
+
+    @property
+    def measured(self) -> dict[str, Measured]:
+        """What was seen of each rung so far."""
+        return {rung: meter.measured for rung, meter in self._meters.items()}
+
+    def set_measured(self, measured: Mapping[str, Measured]) -> None:
+        """Go on from what another window has seen of the same rungs."""
+        for rung, meter in self._meters.items():
+            meter.measured = measured[rung]
+
     def end(self) -> None:
         """The show is over: playlists say so and never change again (RFC 8216 section 6.2.1)."""
         self.ended = True
@@ -271,7 +316,7 @@ class Window:
     def _measure(self, segments: SegmentSet) -> None:
         if segments.slate:
             return
-        measured = b""
+        measured: Payload = b""
         for rendition in reversed(self.renditions):
             payload = segments.payloads[rendition.name]
             # A rung that stands in for one that is shed says nothing of the other's rates.
@@ -315,4 +360,4 @@ def render_line(segments: SegmentSet, uri: str, *, switched: bool = False) -> st
 
 
 def _size(segments: SegmentSet) -> int:
-    return sum(map(len, segments.payloads.values()))
+    return sum(map(bytes_held, segments.payloads.values()))

@@ -180,6 +180,15 @@ async def test_a_server_that_comes_is_used_at_once() -> None:
         assert server == "http://b-1.example:8080"
 
 
+async def test_who_was_sent_there_still_takes_room_when_the_servers_are_looked_at_again() -> None:
+    made = Watching(report("origin", "a"))
+    async with made.listening():
+        for _ in range(3):
+            await made.location("/watch/demo")
+            made.clock.advance(0.3)
+        assert made.join.board().seats["origin"].left_bps == 97 * HIGH_BPS
+
+
 @pytest.mark.parametrize("fast", [True, False])
 async def test_a_trusted_proxy_says_where_the_viewer_is(fast: bool) -> None:
     settings = REGIONS.model_copy(

@@ -1,0 +1,174 @@
+"""One channel of the upstream, on show here: what its feed says becomes sets in an ordinary stage.
+
+Decides by `edge_relay.splice` how a feed goes on from what is here. Whatever a feed says that does
+not fit is a RemoteError: that feed is left, and what is on show stays as it is.
+"""
+
+from edge_relay.splice import Numbers, Place, splice_parts, splice_sets
+from surgecast.delivery.channels import Directory, Stage
+from surgecast.delivery.replica import Ended, Event, Heartbeat, Shape, Snapshot
+from surgecast.delivery.settings import AdaptationSettings, SessionSettings
+from surgecast.errors import LocalError, RemoteError
+from surgecast.media.low_latency_window import LowLatencyWindow
+from surgecast.media.part import PartSet
+from surgecast.media.segment import SegmentSet
+from surgecast.media.window import Window, WindowSettings
+
+
+class Mirror:
+    """The channel `name`; its stage is made with the first snapshot."""
+
+    def __init__(
+        self,
+        name: str,
+        directory: Directory,
+        sessions: SessionSettings,
+        adaptation: AdaptationSettings,
+    ) -> None:
+        self.name = name
+        self.stage: Stage | None = None
+        self.shape: Shape | None = None
+        self._directory = directory
+        self._sessions = sessions
+        self._adaptation = adaptation
+        self._parts: dict[Place, PartSet] = {}
+        """Every part that can be downloaded, as it was announced."""
+
+    def take(self, event: Event) -> None:
+        """Show what a feed says. Raises RemoteError for what contradicts what is on show."""
+        try:
+            if isinstance(event, Snapshot):
+                self._go_on(event)
+            elif isinstance(event, SegmentSet):
+                self._publish(self._on_show, event)
+            elif isinstance(event, PartSet):
+                self._publish_part(self._on_show, event)
+            elif isinstance(event, Ended) and not self._on_show.window.ended:
+                self._on_show.end()
+            else:
+                assert isinstance(event, Heartbeat | Ended)
+        except LocalError as error:  # of a window, which takes nothing that breaks a rule
+            raise RemoteError(f"the feed breaks a rule: {error}") from error
+
+    def remove(self) -> None:
+        """Take the channel off."""
+        if self.stage is not None:
+            self._directory.remove(self.name)
+            self.stage = self.shape = None
+            self._parts.clear()
+
+    @property
+    def _on_show(self) -> Stage:
+        assert self.stage is not None, "a feed begins with a snapshot"
+        return self.stage
+
+    # A new feed.
+
+    def _go_on(self, theirs: Snapshot) -> None:
+        stage = self.stage
+        if stage is not None and self._is_another_show(stage, theirs):
+            if theirs.window.next_msn < stage.window.next_msn:
+                raise RemoteError("the upstream goes back in time, with another ladder")
+            self.remove()
+            stage = None
+        if stage is None:
+            stage = self._open(theirs)
+        if stage.window.ended:
+            return
+        self._go_on_in_segments(stage, theirs)
+        self._go_on_in_parts(stage, theirs)
+
+    def _is_another_show(self, stage: Stage, theirs: Snapshot) -> bool:
+        went_on = stage.window.ended and theirs.window.next_msn > stage.window.next_msn
+        return self.shape != theirs.shape or went_on
+
+    def _open(self, theirs: Snapshot) -> Stage:
+        shape = theirs.shape
+        settings = WindowSettings(window_segments=shape.listed_max)
+        window = Window(shape.renditions, shape.segment_duration_s, settings)
+        parts = None
+        if shape.part_target_s is not None:
+            parts = LowLatencyWindow(
+                shape.renditions, shape.segment_duration_s, shape.part_target_s, settings
+            )
+        self.stage = self._directory.add(
+            self.name,
+            window,
+            sessions=self._sessions,
+            adaptation=self._adaptation,
+            low_latency=parts,
+        )
+        self.shape = shape
+        return self.stage
+
+    def _go_on_in_segments(self, stage: Stage, theirs: Snapshot) -> None:
+        window, state = stage.window, theirs.window
+        ours = Numbers(
+            window.first_msn,
+            window.next_msn,
+            window.discontinuity_sequence,
+            window.discontinuity_number,
+        )
+        splice = splice_sets(ours, {kept.msn: kept for kept in window.kept}, theirs)
+        if splice.anew:
+            older = [segments for segments in theirs.sets if segments.msn < state.first_msn]
+            stage.resume(state.first_msn, state.discontinuity_sequence, older)
+        for segments in splice.missed:
+            stage.publish(segments)
+        if window.next_msn == state.next_msn:
+            stage.set_measured(state.measured)
+
+    def _go_on_in_parts(self, stage: Stage, theirs: Snapshot) -> None:
+        shown, state = stage.low_latency, theirs.low_latency
+        if shown is None or state is None:
+            return
+        window = shown.window
+        ours = Numbers(
+            window.first_msn,
+            window.next_msn,
+            window.discontinuity_sequence,
+            window.discontinuity_number,
+        )
+        is_open = window.edge is not None and window.edge[0] == window.next_msn
+        splice = splice_parts(ours, self._parts, is_open, theirs)
+        if splice.anew:
+            older = [
+                parts
+                for parts in splice.missed
+                if parts.msn < state.first_msn and parts.index == 0 and parts.discontinuity
+            ]
+            first_msn = splice.missed[0].msn if splice.missed else state.next_msn
+            window.resume(first_msn, max(0, state.discontinuity_sequence - len(older)))
+            self._parts.clear()
+        for parts in splice.missed:
+            self._publish_part(stage, parts)
+        if splice.anew:
+            window.unlist_before(state.first_msn)
+        if window.next_msn == state.next_msn:
+            shown.set_measured(state.measured)
+
+    # A feed that goes on.
+
+    def _publish(self, stage: Stage, segments: SegmentSet) -> None:
+        window = stage.window
+        if segments.msn < window.next_msn:
+            known = {kept.msn: kept for kept in window.kept}
+            if known.get(segments.msn, segments) != segments:
+                raise RemoteError(f"the feed has segment {segments.msn} again, and another one")
+            return
+        stage.publish(segments)
+
+    def _publish_part(self, stage: Stage, parts: PartSet) -> None:
+        place = (parts.msn, parts.index)
+        known = self._parts.get(place)
+        if known is not None:
+            if known != parts:
+                raise RemoteError(f"the feed has part {parts.msn}.{parts.index} again, another one")
+            return
+        stage.publish_part(parts)
+        self._parts[place] = parts
+        if parts.index == 0:
+            assert stage.low_latency is not None
+            oldest = stage.low_latency.window.kept_msn
+            for old in [old for old in self._parts if old[0] < oldest]:
+                del self._parts[old]
