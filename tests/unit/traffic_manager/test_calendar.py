@@ -1,14 +1,17 @@
 """Events known ahead: what is to come within a horizon, and what contradicts itself."""
 
+import re
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from surgecast.config import loads
+from surgecast.config import Settings, loads
 from surgecast.errors import ConfigError
 from traffic_manager.calendar import Calendar, CalendarSettings, EventSettings
+from traffic_manager.regions import RegionSettings
 
 FINAL = """
 name: final
@@ -126,3 +129,19 @@ def test_two_events_of_one_name_are_refused() -> None:
 def test_regions_that_do_not_exist_are_found() -> None:
     settings = calendar(event(), event(name="two", shares={"c": 1.0})).settings
     assert settings.unknown_regions(["a"]) == ["b", "c"]
+
+
+class Holder(Settings):
+    """Where these stand in the manager's file."""
+
+    regions: RegionSettings = RegionSettings()
+    calendar: CalendarSettings = CalendarSettings()
+
+
+def test_the_examples_of_the_page_load() -> None:
+    page = Path(__file__).parents[3] / "docs" / "join.md"
+    blocks = re.findall(r"```yml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        found = loads(block, Holder)
+        assert not found.calendar.unknown_regions(["a", "b"])
