@@ -5,14 +5,33 @@ from collections.abc import Iterator
 
 from surgecast.control.messages import ChannelReport, RungReport
 from surgecast.delivery.channels import Directory, Stage
+from surgecast.delivery.egress import EgressMeter
 from surgecast.delivery.sessions import SessionTable
 
 _MEDIA = ("segment", "part", "low_latency_segment")
 
 
-def channel_reports(directory: Directory) -> list[ChannelReport]:
-    """All channels on show."""
-    return [_channel(stage) for stage in directory]
+class Accounts:
+    """Makes reports of channels; remembers what was sent before, to know rates."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self._egress: dict[str, EgressMeter] = {}
+
+    def channels(self, now: float) -> list[ChannelReport]:
+        """All channels on show."""
+        egress_bps = self._egress_bps(now)
+        return [_channel(stage, egress_bps[stage.name]) for stage in self._directory]
+
+    def _egress_bps(self, now: float) -> dict[str, float]:
+        """Media by channel. Groups of objects are called `{channel}/{rung}`."""
+        sent = {stage.name: 0 for stage in self._directory}
+        for group, count in self._directory.tallies.bytes_by_group.items():
+            channel = group.partition("/")[0]
+            if channel in sent:
+                sent[channel] += count
+        self._egress = {name: self._egress.get(name) or EgressMeter() for name in sent}
+        return {name: self._egress[name].sample(now, count) for name, count in sent.items()}
 
 
 def media_requests(directory: Directory) -> int:
@@ -21,7 +40,7 @@ def media_requests(directory: Directory) -> int:
     return sum(kinds[kind].requests for kind in _MEDIA if kind in kinds)
 
 
-def _channel(stage: Stage) -> ChannelReport:
+def _channel(stage: Stage, egress_bps: float) -> ChannelReport:
     window = stage.window
     rungs: Counter[str] = Counter(s.rung for table in _tables(stage) for s in table)
     variants = [(r.name, window.variant(r, "")) for r in window.renditions]
@@ -43,6 +62,7 @@ def _channel(stage: Stage) -> ChannelReport:
         viewers=stage.viewers_by_region(),
         sessions_here=stage.viewers,
         sessions_created=stage.urls.viewers.created,
+        egress_bps=egress_bps,
     )
 
 

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 
 from surgecast.clock import Clock
-from surgecast.control.accounts import channel_reports, media_requests
+from surgecast.control.accounts import Accounts, media_requests
 from surgecast.control.messages import Directive, ServerReport, State
 from surgecast.control.reporting import Reporting, watch_reporting
 from surgecast.control.settings import FleetSettings
@@ -45,6 +45,7 @@ class Steward:
         """
         self._settings = settings
         self._directory = directory
+        self._accounts = Accounts(directory)
         self._clock = clock
         self._metrics = metrics
         self._own: Own = own_of(settings, url, is_origin=is_origin)
@@ -119,7 +120,7 @@ class Steward:
             egress_bps=load.egress_bps,
             ready_after_s=self.ready_after_s,
             first_viewer_after_s=self.first_viewer_after_s,
-            channels=channel_reports(self._directory),
+            channels=self._accounts.channels(self._clock.now()),
             tokens_refused=self._directory.tokens_refused.total(),
             http_errors=self._metrics.server_errors,
             directive=stands.directive,

@@ -55,6 +55,15 @@ class Tallies:
         return found
 
     @property
+    def bytes_by_group(self) -> dict[str, int]:
+        """Over all kinds; those counted in no group are left out."""
+        found: dict[str, int] = {}
+        for (_, group), tally in self._by_group.items():
+            if group:
+                found[group] = found.get(group, 0) + tally.bytes_out
+        return found
+
+    @property
     def bytes_out(self) -> int:
         return sum(tally.bytes_out for tally in self._by_group.values())
 
