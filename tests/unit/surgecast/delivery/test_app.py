@@ -41,7 +41,7 @@ async def raw(shown: Show, request: bytes) -> bytes:
         (INDEX, "application/vnd.apple.mpegurl", "private, no-store"),
         (PLAYLIST, "application/vnd.apple.mpegurl", "max-age=1"),
         ("/live/demo/adaptive.m3u8", "application/vnd.apple.mpegurl", "private, no-store"),
-        (SEGMENT, "video/mp2t", "public, max-age=28, immutable"),
+        (SEGMENT, "video/mp2t", "public, max-age=30, immutable"),
     ],
 )
 @pytest.mark.parametrize("lane", ["fast", "full"])
@@ -253,7 +253,7 @@ async def test_two_channels_of_one_name_are_refused() -> None:
 async def test_a_segment_is_gone_when_it_left_the_window() -> None:
     async with show() as shown:
         path = "/live/demo/720p/e0-0.ts"
-        for _ in range(7):
+        for _ in range(8):
             shown.publish()
         assert (await get(shown, path))[0].status == 200
         shown.publish()
