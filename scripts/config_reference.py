@@ -18,6 +18,7 @@ from origin.settings import OriginSettings
 from segmenter.cli import SegmenterSettings
 from segmenter.settings import Name
 from surgecast.units import parse_duration, parse_quantity
+from traffic_manager.manager_settings import ManagerSettings
 
 PAGE = Path(__file__).parent.parent / "docs" / "configuration.md"
 MARKER = "<!-- From here on written by scripts/config_reference.py. -->\n"
@@ -40,6 +41,7 @@ def tables() -> str:
     roles = (
         ("Origin", OriginSettings),
         ("Relay", RelaySettings),
+        ("Manager", ManagerSettings),
         ("Segmenter", SegmenterSettings),
     )
     return "\n".join(
@@ -92,7 +94,7 @@ def _table(model: type[BaseModel], left_out: Collection[str]) -> Iterator[str]:
     yield "| setting | value | default | meaning |"
     yield "|---|---|---|---|"
     for name, field in model.model_fields.items():
-        if name in left_out or (name == "kind" and field.is_required()):
+        if name in left_out or (name == "kind" and len(get_args(field.annotation)) == 1):
             continue  # a kind is in the section's title
         meaning = field.description or _UNSAID.get((model, name)) or _meaning_of_models(field)
         value = _value(field.annotation, field.metadata)
@@ -190,7 +192,11 @@ def _default(field: FieldInfo) -> str:
 
 def _plain(value: object) -> str:
     """2.0 as 2: an operator writes either."""
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, tuple):
+        return ", ".join(map(_plain, value))
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -14,6 +14,7 @@ from surgecast.errors import SurgecastError
 COMMANDS = {
     "origin": ("origin.cli", "transcode, segment and serve channels"),
     "relay": ("edge_relay.cli", "re-stream what an origin or another relay serves"),
+    "manager": ("traffic_manager.cli", "watch servers, start and end relays, send viewers to them"),
     "segment": ("segmenter.cli", "package a source into a folder, without a server"),
     "play": ("player.cli", "watch a stream without a screen and report how it went"),
     "swarm": ("player.swarm_cli", "be a crowd: thousands of light viewers, and one report"),

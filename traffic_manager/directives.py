@@ -42,7 +42,7 @@ class Bulletin:
     """By region: the channels that relays are to have warm."""
     heirs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Draining server -> who takes its sessions over, best first."""
-    common: str = ""
+    common: str = '{"steering_url":null}'
     """The common part as it is sent."""
 
 

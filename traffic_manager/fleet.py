@@ -66,7 +66,7 @@ class Server:
     since_s: float
     """When it came into `state`."""
     ordered: bool = False
-    """True for one that this manager asked for; false for one that was there."""
+    """True for one that a provisioner of ours runs; false for one that somebody else does."""
     order: str = ""
     """The decision that asked for it."""
     prewarm: tuple[str, ...] = ()
@@ -197,8 +197,9 @@ class Fleet:
         self._servers[server] = replace(found, heirs=heirs, drain_until_s=until_s)
         return self._advance(server, "draining", now_s)
 
-    def name_heirs(self, server: str, heirs: tuple[str, ...]) -> None:
-        self._servers[server] = replace(self._servers[server], heirs=heirs)
+    def own(self, server: str) -> None:
+        """A provisioner of ours runs it: a former manager asked for it, and we may end it."""
+        self._servers[server] = replace(self._servers[server], ordered=True)
 
     def stopped(self, server: str, now_s: float, reason: str = "") -> list[Moved]:
         return self._end(server, "stopped", reason, now_s)

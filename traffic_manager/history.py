@@ -5,9 +5,9 @@ module. Everything here blocks: `recorder` calls it from a thread of its own. St
 depend on it, and neither does a decision; what cannot be written is counted and left out.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from surgecast.errors import LocalError
+from traffic_manager.records import DecisionRecord, DemandRecord, Incident, Outcome, Record
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 ROWS_MAX = 10_000
@@ -69,67 +70,6 @@ incidents = sa.Table(
     sa.Column("text", sa.Text, nullable=False),
 )
 _TABLES = (decisions, demand, incidents)
-
-
-@dataclass(frozen=True, slots=True)
-class DecisionRecord:
-    """A decision as it was made."""
-
-    id: str
-    at_utc: float
-    action: str
-    region: str
-    rule: str
-    why: str
-    expected: str
-    server: str = ""
-    channel: str = ""
-    count: int = 0
-    rung: str | None = None
-    budget_bps: float | None = None
-    inputs: Mapping[str, float] = field(default_factory=dict)
-    quantiles: Mapping[str, Any] = field(default_factory=dict)
-    """The forecast that was looked at; empty where none was."""
-    shadow: bool = False
-    """Decided, and not done."""
-    outcome: str | None = None
-    outcome_at_utc: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of a decision."""
-
-    decision: str
-    at_utc: float
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class DemandRecord:
-    """The load of one channel in one region at one moment."""
-
-    at_utc: float
-    region: str
-    channel: str
-    viewers: int
-    joins_per_s: float
-    egress_bps: float
-    wanted_bps: float
-
-
-@dataclass(frozen=True, slots=True)
-class Incident:
-    """Something that happened: a server moved, lied, or was lost; an operator did something."""
-
-    at_utc: float
-    kind: str
-    text: str
-    server: str = ""
-    region: str = ""
-
-
-Record = DecisionRecord | Outcome | DemandRecord | Incident
 
 
 class History:

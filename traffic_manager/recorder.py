@@ -12,7 +12,8 @@ from typing import TypeVar
 
 from surgecast.errors import LocalError
 from surgecast.log import Log
-from traffic_manager.history import History, Record
+from traffic_manager.history import History
+from traffic_manager.records import Record
 from traffic_manager.settings import HistorySettings
 
 _BATCH_MAX = 500

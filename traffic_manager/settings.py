@@ -1,15 +1,17 @@
 """What an operator can say to the manager: limits, thresholds and times, each with its unit.
 
-Only values and what must agree within them are here. `surgecast.config.load` turns YAML into them.
+Only values and what must agree within one part are here; `manager_settings` puts the parts
+together. `surgecast.config.load` turns YAML into them.
 """
 
-from typing import Self
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from surgecast.config import Settings
 from surgecast.control.messages import Label
 from surgecast.units import Bps, Seconds
+from traffic_manager.forecasting.base import QUANTILES
 
 
 class FleetSettings(Settings):
@@ -23,6 +25,9 @@ class FleetSettings(Settings):
     )
     start_timeout_s: Seconds = Field(
         default=60.0, description="a relay that was asked for and does not serve by then has failed"
+    )
+    stop_lost_after_s: Seconds = Field(
+        default=60.0, description="a relay of ours that is silent but runs is ended after this time"
     )
     forget_after_s: Seconds = Field(
         default=300.0, description="servers that stopped or failed are shown for this long"
@@ -181,3 +186,67 @@ class HistorySettings(Settings):
     queue_max: int = Field(
         default=20_000, ge=100, description="rows that wait for the disk; more are left out"
     )
+
+
+class ForecastingSettings(Settings):
+    """What is expected of demand, region by region."""
+
+    kind: Literal["reactive", "persistence", "damped_drift"] = Field(
+        default="damped_drift",
+        description="`reactive` goes by the present demand alone; the others add a forecast",
+    )
+    quantile: float = Field(
+        default=0.75, description="of the forecast, that relays are to carry: 0.5, 0.75 or 0.95"
+    )
+    window_s: Seconds = Field(default=15.0, description="the slope is that of this time")
+    damping_s: Seconds = Field(
+        default=60.0, description="a rise is expected to go on for about this time"
+    )
+    start_expected_s: Seconds = Field(
+        default=5.0, description="how long a relay takes to serve, until that was measured"
+    )
+    stale_after_s: Seconds = Field(
+        default=10.0, description="a forecaster that learned nothing this long is not believed"
+    )
+
+    @field_validator("quantile")
+    @classmethod
+    def _upper_quantile(cls, quantile: float) -> float:
+        allowed = [known for known in QUANTILES if known >= 0.5]
+        if quantile not in allowed:
+            raise ValueError(f"allowed: {', '.join(map(str, allowed))}")
+        return quantile
+
+
+class ManagerApiSettings(Settings):
+    """Who may use `/api/v1`, and within which bounds."""
+
+    token: str | None = Field(
+        default=None,
+        min_length=8,
+        repr=False,
+        description="of operators, as `Authorization: Bearer ...`; none: loopback peers only",
+    )
+    server_token: str | None = Field(
+        default=None,
+        min_length=8,
+        repr=False,
+        description="of servers, their `control.token`; none: loopback peers only",
+    )
+    report_bytes_max: int = Field(
+        default=1024 * 1024, ge=4096, le=64 * 1024 * 1024, description="longest report"
+    )
+    watchers_max: int = Field(
+        default=32, ge=0, le=1000, description="connections to `/api/v1/events`; more are 503"
+    )
+    watcher_queue_max: int = Field(
+        default=500, ge=10, le=100_000, description="events that wait for one; then it is cut off"
+    )
+
+    @model_validator(mode="after")
+    def _tokens_differ(self) -> Self:
+        if self.token is not None and self.token == self.server_token:
+            raise ValueError(
+                "token and server_token are the same: a server must not be an operator"
+            )
+        return self

@@ -5,15 +5,14 @@ peers on the same machine. What only the origin can do (start, stop, reload) it 
 `Operations`.
 """
 
-import hmac
-import ipaddress
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from surgecast.delivery.channels import Directory, Stage
+from surgecast.delivery.gate import Gate
 from surgecast.delivery.low_latency import LowLatencyStage
 from surgecast.delivery.settings import ApiSettings
 from surgecast.errors import ConfigError, LocalError, RemoteError
@@ -61,7 +60,7 @@ class ApiHandlers:
         self, directory: Directory, settings: ApiSettings, operations: Operations | None
     ) -> None:
         self._directory = directory
-        self._token = settings.token
+        self._gate = Gate(settings.token)
         self._operations = operations
 
     def routes(self) -> list[web.RouteDef]:
@@ -84,9 +83,9 @@ class ApiHandlers:
         """`handler` for those who may use the API; errors of surgecast become answers."""
 
         async def guarded(request: web.Request) -> web.StreamResponse:
-            if not self._may_use(request):
-                error = {"error": "not allowed", "allowed": self._who()}
-                return web.json_response(error, status=403 if self._token is None else 401)
+            if not self._gate.lets_in(request):
+                error = {"error": "not allowed", "allowed": self._gate.who}
+                return web.json_response(error, status=self._gate.refusal_status)
             try:
                 return await handler(request)
             except (ConfigError, RemoteError) as error:
@@ -95,27 +94,6 @@ class ApiHandlers:
                 return web.json_response({"error": str(error)}, status=409)
 
         return guarded
-
-    def _who(self) -> str:
-        if self._token is None:
-            return "peers on this machine; set a token to allow others"
-        return "Authorization: Bearer <token>"
-
-    def _may_use(self, request: web.Request) -> bool:
-        if self._token is not None:
-            given = request.headers.get(hdrs.AUTHORIZATION, "").encode("utf-8", "surrogateescape")
-            return hmac.compare_digest(given, f"Bearer {self._token}".encode())
-        # A page of another site makes a browser on this machine ask: that is not the operator.
-        origin = request.headers.get(hdrs.ORIGIN)
-        if origin is not None and origin.partition("://")[2] != request.host:
-            return False
-        # Behind a proxy on this machine everybody's peer address is this machine's.
-        if any(name in request.headers for name in ("Forwarded", "X-Forwarded-For")):
-            return False
-        try:
-            return ipaddress.ip_address(request.remote or "").is_loopback
-        except ValueError:
-            return False
 
     async def channels(self, request: web.Request) -> web.Response:
         return web.json_response({"channels": [self._describe(name) for name in self._names()]})

@@ -365,7 +365,23 @@ async def serve(
     *,
     before_accepting: Callable[[], Awaitable[None]] = _nothing,
 ) -> AsyncIterator[Serving]:
-    """Serve until the context is left. Raises LocalError if the address cannot be had.
+    """Serve until the context is left. Raises LocalError if the address cannot be had."""
+    runner = FastRunner(app, directory.routes, settings)
+    async with listen(runner, settings, before_accepting=before_accepting) as serving:
+        try:
+            yield serving
+        finally:
+            directory.release_waiters()
+
+
+@asynccontextmanager
+async def listen(
+    runner: FastRunner,
+    settings: DeliverySettings,
+    *,
+    before_accepting: Callable[[], Awaitable[None]] = _nothing,
+) -> AsyncIterator[Serving]:
+    """Serve what `runner` runs until the context is left. Raises LocalError.
 
     `before_accepting` runs when the address is ours: connections made meanwhile wait for it.
     """
@@ -374,7 +390,6 @@ async def serve(
         log.warning("limit of open files is low", reason=warning)
     listening = _bind(settings)
     port = int(listening.getsockname()[1])
-    runner = FastRunner(app, directory.routes, settings)
     try:
         await runner.setup()
         await before_accepting()
@@ -382,6 +397,5 @@ async def serve(
         assert runner.fast_server is not None
         yield Serving(settings.host, port, runner.fast_server, warning)
     finally:
-        directory.release_waiters()
         await runner.cleanup()
         listening.close()

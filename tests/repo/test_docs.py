@@ -23,6 +23,7 @@ from surgecast.delivery.settings import ApiSettings
 from surgecast.hls import rulebook
 from surgecast.metrics import Metrics
 from tests.repo import tree
+from traffic_manager.api import OPERATIONS
 
 DOCS = tree.ROOT / "docs"
 KEYS = {"STUDIO_KEY": "studio-key", "FIELD_PASSPHRASE": "field-passphrase"}
@@ -154,6 +155,15 @@ def test_routes_in_code_and_docs_are_the_same():
     others = {resource.canonical for resource in app.router.resources()} - {"/live/{tail}"}
     assert others == {"/healthz", "/readyz", "/metrics"}
     for path in others:
+        assert f"`GET {path}`" in page
+
+
+def test_routes_of_the_manager_in_code_and_docs_are_the_same():
+    page = tree.text(DOCS / "manager-api.md")
+    routes = [f"{operation.method} {operation.path}" for operation in OPERATIONS]
+    assert re.findall(r"^## ([A-Z]+ /\S+)$", page, re.MULTILINE) == routes
+    assert re.findall(r"^\| \[`([A-Z]+ /\S+)`\]", page, re.MULTILINE) == routes
+    for path in ("/watch/{channel}", "/steer/{channel}"):
         assert f"`GET {path}`" in page
 
 

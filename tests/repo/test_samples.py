@@ -12,10 +12,12 @@ from surgecast.control.settings import ServerSettings
 from surgecast.delivery.settings import DeliverySettings
 from surgecast.log import LogSettings
 from tests.repo import tree
+from traffic_manager.manager_settings import ManagerSettings
 
 CONFIGS = tree.ROOT / "configs"
 SECRET = "1234567890-1234567890"
 MODELS = {
+    "manager.yaml": ManagerSettings,
     "minimal.yaml": OriginSettings,
     "origin.yaml": OriginSettings,
     "relay.yaml": RelaySettings,
@@ -58,6 +60,19 @@ def test_what_is_commented_out_of_the_relays_sample_loads_too():
     settings = loads(text, RelaySettings, environ=secrets)
     assert settings.control.token == settings.api.token == SECRET
     assert settings.channels == settings.prewarm == ("demo",)
+
+
+def test_what_is_commented_out_of_the_managers_sample_loads_too():
+    text, secrets = _uncommented(tree.text(CONFIGS / "manager.yaml"))
+    secrets["SURGECAST_CONTROL_TOKEN"] += "-of-servers"
+    settings = loads(text, ManagerSettings, environ=secrets)
+    assert settings.api.token == settings.access.keys[0].secret.get_secret_value() == SECRET
+    assert settings.provisioner is not None and settings.provisioner.kind == "local"
+
+
+def test_values_shown_as_defaults_in_the_managers_sample_are_the_defaults():
+    shown = loads(tree.text(CONFIGS / "manager.yaml"), ManagerSettings, environ={})
+    assert shown.model_copy(update={"public_url": None}) == ManagerSettings()
 
 
 def test_one_relay_file_does_for_all():

@@ -11,15 +11,9 @@ from pydantic import SecretStr
 
 from surgecast.errors import LocalError
 from tests.support.postgres import running_postgres, why_not
-from traffic_manager.history import (
-    DecisionRecord,
-    DemandRecord,
-    History,
-    Incident,
-    Outcome,
-    metadata,
-)
+from traffic_manager.history import History, metadata
 from traffic_manager.recorder import Recorder
+from traffic_manager.records import DecisionRecord, DemandRecord, Incident, Outcome
 from traffic_manager.settings import HistorySettings
 
 WAIT_S = 60.0

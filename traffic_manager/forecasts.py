@@ -1,0 +1,97 @@
+"""One forecaster a region, and what the policy may take from them. Pure.
+
+A forecaster that fails or was not fed is not believed: the region falls back on its present demand,
+and that is an incident. What was learned of it is dropped, and learning begins anew.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from traffic_manager.demand import Demand
+from traffic_manager.forecasting.base import HORIZONS_S, QUANTILES, Forecaster
+from traffic_manager.forecasting.damped_drift import DampedDrift
+from traffic_manager.forecasting.persistence import Persistence
+from traffic_manager.settings import ForecastingSettings
+
+_STEPS = 4
+"""Horizons between now and the lead time at which the highest demand is looked for."""
+_SAMPLE_EVERY_S = 1.0
+
+
+class Forecasts:
+    """Learns what each region wants, in bit/s."""
+
+    def __init__(self, settings: ForecastingSettings) -> None:
+        self.settings = settings
+        self._regions: dict[str, Forecaster] = {}
+        self._sampled_at_s = float("-inf")
+
+    def change(self, settings: ForecastingSettings) -> None:
+        """Go by other settings; another kind begins anew."""
+        if settings != self.settings:
+            self.settings = settings
+            self._regions.clear()
+
+    def learn(self, demand: Demand, now_s: float) -> list[str]:
+        """One sample of each region, once a second; sentences about what failed."""
+        if self.settings.kind == "reactive" or now_s - self._sampled_at_s < _SAMPLE_EVERY_S:
+            return []
+        self._sampled_at_s = now_s
+        loads = demand.by_region()
+        failed = []
+        for region in {*loads, *self._regions}:
+            value = loads[region].wanted_bps if region in loads else 0.0
+            try:
+                self._of(region).learn(now_s, value)
+            except Exception as error:  # whatever a forecaster is made of
+                failed.append(self._failed(region, error))
+        return failed
+
+    def upper_bps(self, lead_time_s: float, now_s: float) -> tuple[dict[str, float], list[str]]:
+        """By region: the highest demand to be expected up to the lead time; and what failed."""
+        steps = [lead_time_s * (step + 1) / _STEPS for step in range(_STEPS)]
+        found: dict[str, float] = {}
+        failed = []
+        for region, forecaster in list(self._regions.items()):
+            if now_s - forecaster.at_s > self.settings.stale_after_s:
+                continue
+            try:
+                found[region] = forecaster.forecast(steps).upper(self.settings.quantile)
+            except Exception as error:
+                failed.append(self._failed(region, error))
+        return found, failed
+
+    def told(self, region: str) -> dict[str, Any]:
+        """Quantiles at some horizons and what they go by: JSON. Empty for a region without."""
+        forecaster = self._regions.get(region)
+        if forecaster is None:
+            return {}
+        forecast = forecaster.forecast(HORIZONS_S)
+        quantiles = {str(q): [round(value) for value in forecast.at(q)] for q in QUANTILES}
+        return {
+            "horizons_s": list(HORIZONS_S),
+            "quantiles_bps": quantiles,
+            "explanation": forecaster.explain(),
+        }
+
+    def regions(self) -> list[str]:
+        return sorted(self._regions)
+
+    def forget(self, known: Mapping[str, object]) -> None:
+        """Drop regions that are not there any more."""
+        for region in set(self._regions) - set(known):
+            del self._regions[region]
+
+    def _of(self, region: str) -> Forecaster:
+        if region not in self._regions:
+            self._regions[region] = self._made()
+        return self._regions[region]
+
+    def _made(self) -> Forecaster:
+        if self.settings.kind == "persistence":
+            return Persistence()
+        return DampedDrift(self.settings.window_s, self.settings.damping_s)
+
+    def _failed(self, region: str, error: Exception) -> str:
+        self._regions.pop(region, None)
+        return f"no forecast for {region}: {error or type(error).__name__}"

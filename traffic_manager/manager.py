@@ -1,0 +1,303 @@
+"""The manager without its hands: reports in, directives and orders out. Pure.
+
+One tick: give up the silent, measure demand, forecast, decide, and put what stands into a bulletin
+from which directives are made. What is to be done outside (start a relay, end one) comes back as
+orders, what is to be remembered goes to the `Logbook`. The process around it is `app`; the digital
+twin can run the same.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from surgecast.control.messages import ServerReport
+from surgecast.errors import RemoteError
+from traffic_manager.decisions import Decision, Plan
+from traffic_manager.demand import Demand, DemandMeter
+from traffic_manager.directives import (
+    Bulletin,
+    bulletin,
+    channels_to_warm,
+    directive_for,
+    heirs_of,
+    render,
+)
+from traffic_manager.fleet import COMING, Fleet, Moved, Server
+from traffic_manager.forecasts import Forecasts
+from traffic_manager.logbook import Logbook
+from traffic_manager.manager_settings import ManagerSettings
+from traffic_manager.policy import Policy
+from traffic_manager.provisioners.base import Instance, RelayOrder
+from traffic_manager.screening import Known, Screening
+from traffic_manager.start_times import StartTimes
+from traffic_manager.view import View
+from traffic_manager.wishes import Wishes
+
+_UPSTREAMS_MAX = 8
+_DRAIN_GRACE_S = 5.0
+"""A relay ends by itself at its deadline; it is ended some time after that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Start a relay."""
+
+    order: RelayOrder
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End what was started under this name, and forget it."""
+
+    server: str
+
+
+Order = Start | Stop
+
+
+class Manager:
+    """Everything that is decided. `now_s` is monotonic, `utc` the wall clock."""
+
+    def __init__(
+        self,
+        settings: ManagerSettings,
+        *,
+        boot: str,
+        name: Callable[[str], str],
+        now_s: float,
+        wishes: Wishes | None = None,
+        public_url: str | None = None,
+    ) -> None:
+        """`boot` names this life of the manager, `name` makes a name for a relay of a region;
+        `public_url` is where players find the manager."""
+        self.settings = settings
+        self.boot = boot
+        self.public_url = public_url
+        self.fleet = Fleet(settings.fleet)
+        self.screening = Screening(settings.fleet)
+        self.forecasts = Forecasts(settings.forecasting)
+        self.policy = Policy(settings.policy)
+        self.start_times = StartTimes()
+        self.logbook = Logbook(boot)
+        self.wishes = wishes or Wishes()
+        self.demand = Demand()
+        self.plan = Plan()
+        self.bulletin = Bulletin(f"{boot}-0")
+        self.reports = 0
+        self._meter = DemandMeter()
+        self._name = name
+        self._began_at_s = now_s
+        self._ticks = 0
+        self._strays: dict[str, float] = {}
+        self._publish()
+
+    def change(self, settings: ManagerSettings) -> None:
+        """Go by other settings from now on; the fleet and what is remembered stay."""
+        self.settings = settings
+        self.fleet.settings = settings.fleet
+        self.screening.settings = settings.fleet
+        self.policy.change(settings.policy)
+        self.forecasts.change(settings.forecasting)
+
+    @property
+    def lead_time_s(self) -> float:
+        """From a decision until viewers are on the relay: as far as the policy looks ahead."""
+        forecasting = self.settings.forecasting
+        measured_s = self.start_times.serving_s
+        start_s = forecasting.start_expected_s if measured_s is None else measured_s
+        return start_s + self.settings.fleet.report_every_s + self.settings.steering.ttl_s
+
+    def regions(self) -> set[str]:
+        """Those of the configuration, and those where servers stand."""
+        return {*self.settings.regions.names, *(server.region for server in self.fleet)}
+
+    def channels(self) -> set[str]:
+        """What origins show."""
+        origins = [s for s in self.fleet if s.role == "origin" and s.here]
+        return {channel.channel for s in origins for channel in s.channels}
+
+    # Reports.
+
+    def report(self, report: ServerReport, now_s: float, utc: float) -> str:
+        """Take a report; the directive in answer to it, as JSON. Raises RemoteError."""
+        self.screening.admit(report.server, now_s)
+        known = Known(self._channels_for(report), {*self.regions(), report.region})
+        screened = self.screening.screen(report, now_s, utc, known)
+        for finding in screened.findings:
+            self.logbook.found(finding, utc)
+        if screened.report is not None:
+            self.reports += 1
+            self._notice(
+                self.fleet.report(screened.report, now_s, skew_s=screened.skew_s), now_s, utc
+            )
+        server = self.fleet.get(report.server)
+        if server is None:
+            raise RemoteError(f"{report.server} is not known, and what it says is old news")
+        took_s = self.start_times.look(server)
+        if took_s is not None:
+            self.logbook.outcome(server.order, f"{server.id}: a viewer after {took_s:.1f} s", utc)
+        every_s = self.settings.fleet.report_every_s
+        told = directive_for(server, self.bulletin, now_s, self.settings.directives, every_s)
+        return render(told, self.bulletin)
+
+    def _channels_for(self, report: ServerReport) -> set[str] | None:
+        """Origins say what there is; before the first of them, anything may be."""
+        if report.role == "origin":
+            return None
+        return self.channels() or None
+
+    # The tick.
+
+    def tick(self, now_s: float, utc: float, expected: Mapping[str, float]) -> list[Order]:
+        """Look at everything once. `expected` is the calendar's demand within the lead time."""
+        self._ticks += 1
+        self.wishes = self.wishes.without_expired(utc)
+        orders = self._give_up(now_s, utc)
+        servers = list(self.fleet)
+        self.demand = self._meter.measure(servers, now_s, self.settings.policy.wanted_rungs)
+        upper_bps = self._forecast(now_s, utc)
+        for region, bps in expected.items():
+            upper_bps[region] = max(upper_bps.get(region, 0.0), bps)
+        if self._may_decide(now_s):
+            view = View(
+                now_s,
+                servers,
+                self.demand,
+                upper_bps=upper_bps,
+                lead_time_s=self.lead_time_s,
+                offsets=self.wishes.offsets_at(utc),
+                paused=self.wishes.paused,
+            )
+            self.plan = self.policy.decide(view)
+            orders += self._enact(self.plan, now_s, utc)
+        self._publish()
+        self.logbook.demand(self.demand, now_s, utc, self.settings.history.demand_every_s)
+        self.screening.forget([server.id for server in servers], now_s)
+        return orders
+
+    def _may_decide(self, now_s: float) -> bool:
+        """Not before every server could report, and not without any origin."""
+        settled = now_s - self._began_at_s >= self.settings.settle_s
+        return settled and any(s.role == "origin" for s in self.fleet.serving())
+
+    def _forecast(self, now_s: float, utc: float) -> dict[str, float]:
+        failed = self.forecasts.learn(self.demand, now_s)
+        upper_bps, failed_too = self.forecasts.upper_bps(self.lead_time_s, now_s)
+        for text in [*failed, *failed_too]:
+            self.logbook.incident("forecast", f"{text}; present demand decides", utc)
+        self.forecasts.forget(dict.fromkeys({*self.regions(), *self.demand.by_region()}))
+        return upper_bps
+
+    def _publish(self) -> None:
+        self.bulletin = bulletin(
+            f"{self.boot}-{self._ticks}",
+            list(self.fleet),
+            self.demand,
+            Plan() if self.wishes.shadow else self.plan,
+            settings=self.settings.directives,
+            rung_caps=self.wishes.rung_caps,
+            steering_url=self.settings.steering.public_url or self.public_url,
+        )
+
+    def _give_up(self, now_s: float, utc: float) -> list[Order]:
+        """The silent, the late, and those that drain beyond their deadline."""
+        moved = self.fleet.tick(now_s)
+        for server in list(self.fleet):
+            over_s = now_s - (server.drain_until_s or now_s)
+            if server.state == "draining" and over_s >= _DRAIN_GRACE_S:
+                moved += self.fleet.stopped(server.id, now_s, "did not end at its deadline")
+        self._notice(moved, now_s, utc)
+        ended = [m for m in moved if m.server.ordered]
+        # One that is only silent may serve viewers yet: it gets some time to be heard again.
+        return [Stop(m.server.id) for m in ended if m.before in (*COMING, "draining")]
+
+    def _notice(self, moved: Iterable[Moved], now_s: float, utc: float) -> None:
+        moved = list(moved)
+        self.policy.notice(moved, now_s)
+        for move in moved:
+            self.start_times.notice(move)
+            self.logbook.moved(move, now_s, utc)
+
+    def _enact(self, plan: Plan, now_s: float, utc: float) -> list[Order]:
+        orders: list[Order] = []
+        shadow = self.wishes.shadow
+        for decision in plan.decisions:
+            quantiles = self.forecasts.told(decision.region) if decision.action == "start" else {}
+            number = self.logbook.decided(decision, now_s, utc, shadow, quantiles)
+            if shadow:
+                continue
+            if decision.action == "start":
+                orders += self._start(decision, number, now_s, utc)
+            elif decision.action == "drain":
+                self.drain(decision.server, now_s, utc, number)
+        return orders
+
+    def _start(self, decision: Decision, number: str, now_s: float, utc: float) -> list[Order]:
+        servers, region = list(self.fleet), decision.region
+        channels = channels_to_warm(region, servers, self.demand, self.settings.directives)
+        origins = [s for s in self.fleet.serving() if s.role == "origin"]
+        origins.sort(key=lambda s: (s.region != region, s.id))
+        upstreams = tuple(s.url for s in origins[:_UPSTREAMS_MAX])
+        orders: list[Order] = []
+        for _ in range(decision.count):
+            relay = self._name(region)
+            asked = self.fleet.request(relay, region, now_s, order=number, prewarm=channels)
+            self._notice([asked], now_s, utc)
+            orders.append(Start(RelayOrder(relay, region, upstreams, channels)))
+        return orders
+
+    def drain(self, server: str, now_s: float, utc: float, number: str = "") -> None:
+        """Let a relay go. Raises RemoteError for one that cannot."""
+        found = self.fleet.get(server)
+        if found is None or not found.here or found.role != "relay":
+            raise RemoteError(f"{server} is no relay that could drain")
+        heirs = heirs_of(found, list(self.fleet))
+        deadline_s = self.settings.directives.drain_deadline_s
+        self._notice(self.fleet.drain(server, heirs, deadline_s, now_s), now_s, utc)
+        if number:
+            self.logbook.ends(server, number)
+
+    # What came of orders.
+
+    def started(self, instance: Instance, now_s: float, utc: float) -> None:
+        if self.fleet.get(instance.server) is not None:
+            moved = self.fleet.started(instance.server, instance.url or "", now_s)
+            self._notice(moved, now_s, utc)
+
+    def not_started(self, server: str, why: str, now_s: float, utc: float) -> None:
+        if self.fleet.get(server) is not None:
+            self._notice(self.fleet.failed(server, why, now_s), now_s, utc)
+
+    def reconcile(self, instances: Sequence[Instance], now_s: float, utc: float) -> list[Order]:
+        """Compare the fleet with what the provisioner has; adopt, or end what nobody wants."""
+        orders: list[Order] = []
+        for instance in instances:
+            server = self.fleet.get(instance.server)
+            if not instance.running:
+                self._ended(instance, server, now_s, utc)
+                orders.append(Stop(instance.server))
+            elif server is None:
+                seen_at_s = self._strays.setdefault(instance.server, now_s)
+                if now_s - seen_at_s >= self.settings.fleet.start_timeout_s:
+                    self.logbook.incident("stray", f"{instance.server} never reported", utc)
+                    orders.append(Stop(instance.server))
+            elif not server.here:
+                if now_s - server.since_s >= self.settings.fleet.stop_lost_after_s:
+                    orders.append(Stop(instance.server))
+            elif not server.ordered:
+                self.fleet.own(server.id)
+        running = {instance.server for instance in instances if instance.running}
+        self._strays = {
+            name: at
+            for name, at in self._strays.items()
+            if name in running and self.fleet.get(name) is None
+        }
+        return orders
+
+    def _ended(self, instance: Instance, server: Server | None, now_s: float, utc: float) -> None:
+        if server is None or not server.here:
+            return
+        if server.state == "draining":
+            moved = self.fleet.stopped(server.id, now_s, "drained")
+        else:
+            moved = self.fleet.failed(server.id, f"its process ended: {instance.detail}", now_s)
+        self._notice(moved, now_s, utc)
