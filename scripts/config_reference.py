@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, MaxLen, MinLen, MultipleOf
-from pydantic import BaseModel, BeforeValidator, SecretStr
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -33,6 +33,7 @@ _UNSAID = {
 
 _BASE = {str: "text", bool: "`true`, `false`", int: "whole number", float: "number", Path: "path"}
 _BASE[SecretStr] = "secret text"
+_BASE[AwareDatetime] = "date and time with its zone"
 
 
 def tables() -> str:
@@ -94,12 +95,16 @@ def _table(model: type[BaseModel], left_out: Collection[str]) -> Iterator[str]:
     yield "| setting | value | default | meaning |"
     yield "|---|---|---|---|"
     for name, field in model.model_fields.items():
-        if name in left_out or (name == "kind" and len(get_args(field.annotation)) == 1):
+        if name in left_out or (name == "kind" and _in_title(field)):
             continue  # a kind is in the section's title
         meaning = field.description or _UNSAID.get((model, name)) or _meaning_of_models(field)
         value = _value(field.annotation, field.metadata)
         yield f"| `{name}` | {value} | {_default(field)} | {meaning} |"
     yield ""
+
+
+def _in_title(kind: FieldInfo) -> bool:
+    return kind.is_required() or len(get_args(kind.annotation)) == 1
 
 
 def _meaning_of_models(field: FieldInfo) -> str:

@@ -173,7 +173,7 @@ class ManagerApp:
     def tick(self) -> None:
         """Look at everything once, and begin what is to be done."""
         now_s, utc = self._clock.now(), self._clock.utc()
-        for order in self.manager.tick(now_s, utc, {}):
+        for order in self.manager.tick(now_s, utc):
             self._do(order)
         self._record()
         if now_s - self._summary_at_s >= _SUMMARY_EVERY_S:
@@ -334,7 +334,8 @@ class ManagerApp:
             )
 
     def calendar(self) -> Sequence[dict[str, Any]]:
-        return []
+        manager = self.manager
+        return manager.calendar.shown(self._clock.utc(), manager.lead_time_s)
 
     def uptime_s(self) -> float:
         return self._clock.now() - self._began_at_s

@@ -105,7 +105,7 @@ class DemandMeter:
             present.add(server.id)
             joins = self._joins(server.report, server.reported_at_s)
             for channel in server.channels:
-                rate_bps = _wanted_bps(channel, wanted_rungs.get(channel.channel))
+                rate_bps = wanted_bps(channel, wanted_rungs.get(channel.channel))
                 shares = _shares(channel, server.region)
                 for region, (viewers, share) in shares.items():
                     key = region, channel.channel
@@ -134,7 +134,7 @@ class DemandMeter:
         return rates
 
 
-def _wanted_bps(channel: ChannelReport, rung: str | None) -> float:
+def wanted_bps(channel: ChannelReport, rung: str | None) -> float:
     """The rate of the rung that viewers are to have; 0 while the ladder is not known."""
     if not channel.ladder:
         return 0.0

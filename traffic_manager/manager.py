@@ -6,13 +6,14 @@ orders, what is to be remembered goes to the `Logbook`. The process around it is
 twin can run the same.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from surgecast.control.messages import ServerReport
 from surgecast.errors import RemoteError
+from traffic_manager.calendar import Calendar
 from traffic_manager.decisions import Decision, Plan
-from traffic_manager.demand import Demand, DemandMeter
+from traffic_manager.demand import Demand, DemandMeter, wanted_bps
 from traffic_manager.directives import (
     Bulletin,
     bulletin,
@@ -76,6 +77,7 @@ class Manager:
         self.screening = Screening(settings.fleet)
         self.forecasts = Forecasts(settings.forecasting)
         self.policy = Policy(settings.policy)
+        self.calendar = Calendar(settings.calendar)
         self.start_times = StartTimes()
         self.logbook = Logbook(boot)
         self.wishes = wishes or Wishes()
@@ -96,6 +98,7 @@ class Manager:
         self.fleet.settings = settings.fleet
         self.screening.settings = settings.fleet
         self.policy.change(settings.policy)
+        self.calendar = Calendar(settings.calendar)
         self.forecasts.change(settings.forecasting)
 
     @property
@@ -147,15 +150,15 @@ class Manager:
 
     # The tick.
 
-    def tick(self, now_s: float, utc: float, expected: Mapping[str, float]) -> list[Order]:
-        """Look at everything once. `expected` is the calendar's demand within the lead time."""
+    def tick(self, now_s: float, utc: float) -> list[Order]:
+        """Look at everything once; what is to be done outside."""
         self._ticks += 1
         self.wishes = self.wishes.without_expired(utc)
         orders = self._give_up(now_s, utc)
         servers = list(self.fleet)
         self.demand = self._meter.measure(servers, now_s, self.settings.policy.wanted_rungs)
         upper_bps = self._forecast(now_s, utc)
-        for region, bps in expected.items():
+        for region, bps in self._in_the_calendar(servers, utc).items():
             upper_bps[region] = max(upper_bps.get(region, 0.0), bps)
         if self._may_decide(now_s):
             view = View(
@@ -186,6 +189,19 @@ class Manager:
             self.logbook.incident("forecast", f"{text}; present demand decides", utc)
         self.forecasts.forget(dict.fromkeys({*self.regions(), *self.demand.by_region()}))
         return upper_bps
+
+    def _in_the_calendar(self, servers: Sequence[Server], utc: float) -> dict[str, float]:
+        """What events make viewers want within the lead time, by region in bit/s."""
+        rates_bps: dict[str, float] = {}
+        for server in servers:
+            for channel in server.channels:
+                rung = self.settings.policy.wanted_rungs.get(channel.channel)
+                rates_bps[channel.channel] = wanted_bps(channel, rung)
+        demand: dict[str, float] = {}
+        for expected in self.calendar.expected(utc, self.lead_time_s):
+            bps = expected.viewers * rates_bps.get(expected.channel, 0.0)
+            demand[expected.region] = demand.get(expected.region, 0.0) + bps
+        return demand
 
     def _publish(self) -> None:
         self.bulletin = bulletin(

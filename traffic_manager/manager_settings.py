@@ -11,6 +11,7 @@ from surgecast.delivery.settings import DeliverySettings
 from surgecast.delivery.tokens import AccessSettings
 from surgecast.log import LogSettings
 from surgecast.units import Seconds
+from traffic_manager.calendar import CalendarSettings
 from traffic_manager.join import JoinSettings
 from traffic_manager.provisioners.settings import ProvisionerSettings
 from traffic_manager.regions import RegionSettings
@@ -55,6 +56,7 @@ class ManagerSettings(Settings):
     steering: SteeringSettings = SteeringSettings()
     policy: PolicySettings = PolicySettings()
     forecasting: ForecastingSettings = ForecastingSettings()
+    calendar: CalendarSettings = CalendarSettings()
     directives: DirectiveSettings = DirectiveSettings()
     provisioner: ProvisionerSettings | None = Field(
         default=None, description="how relays are started, by `kind`; none: the fleet is as it is"
@@ -88,4 +90,8 @@ class ManagerSettings(Settings):
                 raise ValueError(
                     f"policy.regions names {region}; there are: {', '.join(self.regions.names)}"
                 )
+        if unknown := self.calendar.unknown_regions(self.regions.names):
+            raise ValueError(
+                f"calendar names {unknown[0]}; there are: {', '.join(self.regions.names)}"
+            )
         return self

@@ -73,7 +73,7 @@ class World:
                 self.report(origin_report(self.sequence, region="west", viewers=viewers))
             for name, values in self.relays.items():
                 self.report(report_of(name, self.sequence, **values))
-            made += self.manager.tick(self.now_s, self.utc, {})
+            made += self.manager.tick(self.now_s, self.utc)
         self.orders += made
         return made
 
@@ -319,6 +319,19 @@ def test_with_a_forecast_a_rising_crowd_is_met_earlier():
         raise AssertionError("no relay was started")
 
     assert started_at("damped_drift") < started_at("persistence") <= started_at("reactive")
+
+
+def test_an_event_of_the_calendar_is_met_before_anybody_comes():
+    event = (
+        "{name: final, channel: demo, start: '2027-01-15T08:05:00Z', duration_s: 600, "
+        "audience: 400, shares: {east: 1}, early_s: 60, ramp_s: 60}"
+    )
+    world = World(text=f"{YAML}calendar: {{events: [{event}]}}\n")
+    start_s = 300.0 - 60.0  # the epoch of this world is 2027-01-15T08:00:00Z
+    order = None
+    while order is None and world.now_s < start_s:
+        order = next(iter(world.second()), None)
+    assert order is not None and start_s - world.now_s < world.manager.lead_time_s
 
 
 def test_a_liar_is_cut_down_and_named():
