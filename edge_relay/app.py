@@ -7,6 +7,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from edge_relay.drain_api import drain_routes
+from edge_relay.gauges import watch_upstream
 from edge_relay.lifecycle import STATES, Life, Occupancy
 from edge_relay.self_test import find_fault
 from edge_relay.settings import RelaySettings
@@ -19,7 +20,7 @@ from surgecast.control.steward import Steward
 from surgecast.delivery.api import ApiHandlers
 from surgecast.delivery.app import Serving, build_app, serve
 from surgecast.delivery.channels import Directory
-from surgecast.delivery.gauges import watch_directory, watch_server
+from surgecast.delivery.gauges import watch_directory, watch_feeds, watch_server
 from surgecast.delivery.replica_feed import ReplicaFeeds
 from surgecast.errors import LocalError
 from surgecast.log import Log
@@ -66,6 +67,8 @@ class Relay:
         """Serve until its life has ended, or cancelled. Raises LocalError if it has failed."""
         metrics = Metrics()
         watch_directory(metrics, self.directory)
+        watch_feeds(metrics, self._replicas)
+        watch_upstream(metrics, self.upstream, self.directory)
         self._watch(metrics)
         api = ApiHandlers(self.directory, self.settings.api, None)
         app = build_app(

@@ -24,6 +24,8 @@ class Follower:
         self.problem: str | None = "no feed was followed yet"
         self.gone_since: float | None = None
         """Since when no upstream has the channel."""
+        self._complaints: dict[str, str] = {}
+        """Upstream -> why its feed was left last."""
         self._puller = puller
         self._begun = begun
         self._log = Log("edge_relay", channel=mirror.name)
@@ -57,11 +59,17 @@ class Follower:
             return f"{base} has no such channel"
         except (RemoteError, ConfigError, aiohttp.ClientError, TimeoutError) as error:
             reason = str(error) or "takes too long"
-            self._log.warning("feed left", upstream=base, reason=reason)
+            self._complain(base, reason)
             puller.upstreams.penalise(base, puller.clock.now(), f"feed: {reason}")
             return f"the feed of {base}: {reason}"
         self._log.info("feed ended", upstream=base)
         return f"the feed of {base} ended"
+
+    def _complain(self, base: str, reason: str) -> None:
+        """Once, however often it is tried again."""
+        if self._complaints.get(base) != reason:
+            self._complaints[base] = reason
+            self._log.warning("feed left", upstream=base, reason=reason)
 
     async def _follow(self, base: str) -> None:
         puller, reader = self._puller, FeedReader(self.mirror.name)
@@ -80,5 +88,6 @@ class Follower:
     def _follows(self, base: str) -> None:
         self._puller.upstreams.forgive(base)
         self.upstream, self.problem, self.gone_since = base, None, None
+        self._complaints.pop(base, None)
         self._log.info("feed followed", upstream=base)
         self._begun(self.mirror)

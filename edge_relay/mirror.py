@@ -6,7 +6,8 @@ not fit is a RemoteError: that feed is left, and what is on show stays as it is.
 
 from edge_relay.splice import Numbers, Place, splice_parts, splice_sets
 from surgecast.delivery.channels import Directory, Stage
-from surgecast.delivery.replica import Ended, Event, Heartbeat, Shape, Snapshot
+from surgecast.delivery.low_latency import LowLatencyStage
+from surgecast.delivery.replica import Ended, Event, Heartbeat, Shape, Snapshot, WindowState
 from surgecast.delivery.settings import AdaptationSettings, SessionSettings
 from surgecast.errors import LocalError, RemoteError
 from surgecast.media.low_latency_window import LowLatencyWindow
@@ -33,6 +34,9 @@ class Mirror:
         self._adaptation = adaptation
         self._parts: dict[Place, PartSet] = {}
         """Every part that can be downloaded, as it was announced."""
+        self._measured: WindowState | None = None
+        """What the upstream has measured in parts, until we are where it was then: an origin that
+        came back does not know the segment that is still open here."""
 
     def take(self, event: Event) -> None:
         """Show what a feed says. Raises RemoteError for what contradicts what is on show."""
@@ -54,7 +58,7 @@ class Mirror:
         """Take the channel off."""
         if self.stage is not None:
             self._directory.remove(self.name)
-            self.stage = self.shape = None
+            self.stage = self.shape = self._measured = None
             self._parts.clear()
 
     @property
@@ -144,8 +148,8 @@ class Mirror:
             self._publish_part(stage, parts)
         if splice.anew:
             window.unlist_before(state.first_msn)
-        if window.next_msn == state.next_msn:
-            shown.set_measured(state.measured)
+        self._measured = state
+        self._measure(shown)
 
     # A feed that goes on.
 
@@ -167,8 +171,14 @@ class Mirror:
             return
         stage.publish_part(parts)
         self._parts[place] = parts
+        assert stage.low_latency is not None
+        self._measure(stage.low_latency)
         if parts.index == 0:
-            assert stage.low_latency is not None
             oldest = stage.low_latency.window.kept_msn
             for old in [old for old in self._parts if old[0] < oldest]:
                 del self._parts[old]
+
+    def _measure(self, shown: LowLatencyStage) -> None:
+        if self._measured is not None and self._measured.next_msn == shown.window.next_msn:
+            shown.set_measured(self._measured.measured)
+            self._measured = None

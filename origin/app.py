@@ -25,7 +25,7 @@ from surgecast.control.steward import Steward
 from surgecast.delivery.api import ApiHandlers
 from surgecast.delivery.app import Serving, build_app, serve
 from surgecast.delivery.channels import Directory
-from surgecast.delivery.gauges import watch_directory, watch_server
+from surgecast.delivery.gauges import watch_directory, watch_feeds, watch_server
 from surgecast.delivery.replica_feed import ReplicaFeeds
 from surgecast.delivery.self_checker import SelfChecker
 from surgecast.errors import ConfigError, RemoteError
@@ -73,6 +73,7 @@ class Origin:
         watch_inputs(metrics, self.channels)
         watch_archives(metrics, self.channels)
         watch_directory(metrics, self.directory)
+        watch_feeds(metrics, self._replicas)
         if self._self_checker is not None:
             self._self_checker.show(metrics)
         api = ApiHandlers(self.directory, self.settings.api, self)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from surgecast.delivery.channels import Directory
 from surgecast.delivery.fastlane import FastServer
 from surgecast.delivery.low_latency import LowLatencyStage
+from surgecast.delivery.replica_feed import ReplicaFeeds
 from surgecast.metrics import Metrics, Sample
 
 
@@ -173,4 +174,20 @@ def watch_server(metrics: Metrics, server: FastServer) -> None:
         "Requests answered by the fast lane",
         (),
         lambda: [Sample(server.fast_answers)],
+    )
+
+
+def watch_feeds(metrics: Metrics, feeds: ReplicaFeeds) -> None:
+    """Show who follows this server."""
+    metrics.gauge(
+        "surgecast_feed_followers",
+        "Feeds of this server's channels that are followed now, by relays",
+        (),
+        lambda: [Sample(feeds.followers)],
+    )
+    metrics.counter(
+        "surgecast_feed_followers_let_go",
+        "Followers that were too slow",
+        (),
+        lambda: [Sample(feeds.followers_let_go)],
     )

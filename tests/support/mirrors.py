@@ -34,16 +34,19 @@ class NoSupply:
 class Source:
     """A channel fed by hand whose lines can be followed."""
 
-    def __init__(self, next_msn: int = 0, discontinuity_sequence: int = 0) -> None:
+    def __init__(
+        self, next_msn: int = 0, discontinuity_sequence: int = 0, part_msn: int | None = None
+    ) -> None:
+        next_part_msn = next_msn if part_msn is None else part_msn
         self.directory = Directory(ManualClock())
         self.stage: Stage = self.directory.add(
             "demo",
             window(next_msn, discontinuity_sequence),
             sessions=SessionSettings(),
             adaptation=AdaptationSettings(),
-            low_latency=low_latency_window(next_msn, discontinuity_sequence),
+            low_latency=low_latency_window(next_part_msn, discontinuity_sequence),
         )
-        self.encoder = Encoder(next_msn)
+        self.encoder = Encoder(next_part_msn)
         self.lines: list[bytes] = []
         """What a follower that is connected has not read yet."""
         low_latency = self.stage.low_latency

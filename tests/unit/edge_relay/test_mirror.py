@@ -130,3 +130,16 @@ def test_the_end_is_shown_and_a_show_after_it_too():
     again.publish()
     copy.connect(again)
     assert not copy.stage.window.ended and copy.stage.window.next_msn == 13
+
+
+def test_rates_are_the_upstreams_again_once_its_open_segment_of_before_is_closed_here():
+    """An origin that came back measures anew: its multivariant playlist is the one there is."""
+    _, copy = followed(parts=20)
+    assert copy.stage.low_latency.window.edge == (2, 3)
+    back = Source(next_msn=12, part_msn=3)
+    copy.connect(back)
+    back.encoder.die()
+    back.publish_parts(40)
+    copy.follow(back)
+    ours, theirs = copy.stage.low_latency.window, back.stage.low_latency.window
+    assert ours.measured == theirs.measured
