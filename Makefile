@@ -61,6 +61,7 @@ bench: $(VENV)/.dev ## ratios against nginx and plain FFmpeg; what a crowd of wa
 	$(BIN)/python -m bench.delivery
 	$(BIN)/python -m bench.dvr
 	$(BIN)/python -m bench.encoding
+	$(BIN)/python -m bench.governor
 	$(BIN)/python -m bench.low_latency
 	$(BIN)/python -m bench.manager
 	$(BIN)/python -m bench.memory

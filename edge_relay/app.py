@@ -45,6 +45,7 @@ class Relay:
             self._clock,
             http.waiters_max,
             access=settings.access,
+            egress=settings.egress,
             own=itself(own_of(settings, url, is_origin=False), "starting"),
         )
         self._replicas = ReplicaFeeds(self.directory, settings.feed, token=settings.control.token)

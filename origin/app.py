@@ -51,6 +51,7 @@ class Origin:
             self._clock,
             http.waiters_max,
             access=self.settings.access,
+            egress=self.settings.egress,
             own=itself(own_of(self.settings, url, is_origin=True), "serving"),
         )
         self._replicas = ReplicaFeeds(

@@ -22,7 +22,7 @@ from segmenter.settings import Source, is_fed
 from segmenter.timeline import Memory
 from surgecast.clock import Clock
 from surgecast.delivery.channels import Directory, Stage
-from surgecast.delivery.channels import Memory as StageMemory
+from surgecast.delivery.remembering import Memory as StageMemory
 from surgecast.delivery.self_checker import SelfChecker
 from surgecast.delivery.session_log import FileSessionLog
 from surgecast.delivery.session_log_thread import ThreadSessionLog

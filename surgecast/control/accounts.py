@@ -1,12 +1,8 @@
 """What a server's directory says in a report to the manager. Read only, and never a wait."""
 
-from collections import Counter
-from collections.abc import Iterator
-
 from surgecast.control.messages import ChannelReport, RungReport
 from surgecast.delivery.channels import Directory, Stage
 from surgecast.delivery.egress import EgressMeter
-from surgecast.delivery.sessions import SessionTable
 
 _MEDIA = ("segment", "part", "low_latency_segment")
 
@@ -42,7 +38,7 @@ def media_requests(directory: Directory) -> int:
 
 def _channel(stage: Stage, egress_bps: float) -> ChannelReport:
     window = stage.window
-    rungs: Counter[str] = Counter(s.rung for table in _tables(stage) for s in table)
+    rungs = stage.rungs.sessions_by_rung()
     variants = [(r.name, window.variant(r, "")) for r in window.renditions]
     return ChannelReport(
         channel=stage.name,
@@ -68,11 +64,4 @@ def _channel(stage: Stage, egress_bps: float) -> ChannelReport:
 
 def _cap(stage: Stage) -> str | None:
     """None where the whole ladder is allowed."""
-    cap = stage.sessions.rung_cap
-    return None if cap == stage.sessions.rungs[0] else cap
-
-
-def _tables(stage: Stage) -> Iterator[SessionTable]:
-    yield stage.sessions
-    if stage.low_latency is not None:
-        yield stage.low_latency.sessions
+    return stage.rung_cap if stage.rungs.position else None

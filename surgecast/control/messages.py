@@ -38,7 +38,7 @@ class RungReport(Message):
     peak_bps: Rate
     average_bps: Rate
     sessions: Count = 0
-    """Sessions owned here whose rung the server chooses and that have this one."""
+    """Sessions owned here that have this one; where the player chooses, that play it."""
 
 
 class ChannelReport(Message):

@@ -131,6 +131,8 @@ class Steward:
         stands = self.standing
         self._directory.neighbours = stands.neighbours
         self._directory.fleet_viewers = stands.viewers
+        self._directory.egress_budget_bps = stands.budget_bps
+        self._directory.rung_caps = stands.rung_caps
         if self._obey is not None:
             self._obey(stands)
 

@@ -8,6 +8,7 @@ has low latency one for `ll/adaptive.m3u8`. Which rung a session has is decided 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
+from surgecast.delivery.crowds import Share
 from surgecast.delivery.histories import Record
 from surgecast.delivery.sessions import SessionTable
 from surgecast.errors import LocalError
@@ -53,9 +54,9 @@ class Adaptive:
         self.table.restore(records, elsewhere=True)
         self._remember(records)
 
-    def fix(self, msn: int, *, discontinuity: bool) -> None:
+    def fix(self, msn: int, *, discontinuity: bool, shares: Sequence[Share] | None = None) -> None:
         """Decide rungs for what is about to be shown, and remember them first."""
-        self._remember(self.table.fix(msn, discontinuity=discontinuity))
+        self._remember(self.table.fix(msn, discontinuity=discontinuity, shares=shares))
 
     def forget(self, sessions: Iterable[str]) -> None:
         """They have left, or are another server's now."""

@@ -70,6 +70,7 @@ class ApiHandlers:
             web.get("/api/v1/channels", self.allowed(self.channels)),
             web.get(channel, self.allowed(self.channel)),
             web.put(f"{channel}/rung", self.allowed(self.put_rung_of_all)),
+            web.put(f"{channel}/rung_cap", self.allowed(self.put_rung_cap)),
             web.put(f"{channel}/input", self.allowed(self.put_input)),
             web.get(f"{channel}/sessions/{{session}}/rung", self.allowed(self.rung)),
             web.put(f"{channel}/sessions/{{session}}/rung", self.allowed(self.put_rung)),
@@ -114,7 +115,7 @@ class ApiHandlers:
         found = stage.session(request.match_info["session"])
         if found is None:
             raise _not_found("session", request.match_info["session"], "a session in play")
-        body = {"rung": found.rung, "requested": found.requested, "cap": stage.sessions.rung_cap}
+        body = {"rung": found.rung, "requested": found.requested, "cap": stage.rung_cap}
         return web.json_response(body)
 
     async def put_rung(self, request: web.Request) -> web.Response:
@@ -132,6 +133,13 @@ class ApiHandlers:
         count = stage.set_rung_of_all(rung)
         body = {"rung": rung, "from_msn": stage.window.next_msn, "sessions": count}
         return web.json_response(body)
+
+    async def put_rung_cap(self, request: web.Request) -> web.Response:
+        """The highest rung for all who watch, whichever playlist they have; null for none."""
+        stage = self._stage(request)
+        rung = await _one_field(request, "rung", [*stage.sessions.rungs, None])
+        from_msn = stage.set_rung_cap(rung)
+        return web.json_response({"rung_cap": stage.rung_cap, "from_msn": from_msn})
 
     async def put_input(self, request: web.Request) -> web.Response:
         mode = await _one_field(request, "input", ["auto", "primary", "backup"])
@@ -189,7 +197,7 @@ def _describe_stage(stage: Stage) -> dict[str, Any]:
         "first_msn": window.first_msn,
         "next_msn": window.next_msn,
         "viewers": stage.viewers,
-        "rung_cap": stage.sessions.rung_cap,
+        "rung_cap": stage.rung_cap,
         "bytes_held": window.bytes_held,
         "bytes_bound": window.bytes_bound,
         "low_latency": _describe_low_latency(stage.low_latency),

@@ -13,8 +13,8 @@ from functools import partial
 from typing import Protocol
 
 from surgecast.clock import Clock
-from surgecast.delivery.adaptation import CapState, Load, decide
-from surgecast.delivery.adaptive import Adaptive, SessionLog
+from surgecast.delivery.adaptation import Load
+from surgecast.delivery.adaptive import Adaptive
 from surgecast.delivery.assets import (
     PLAYLIST_TYPE,
     SEGMENT_TYPE,
@@ -24,15 +24,24 @@ from surgecast.delivery.assets import (
     Tallies,
     private,
 )
+from surgecast.delivery.crowds import Share
 from surgecast.delivery.egress import EgressMeter
-from surgecast.delivery.histories import Record, Session
+from surgecast.delivery.governor import Governor
+from surgecast.delivery.histories import Session
 from surgecast.delivery.low_latency import LowLatencyStage
 from surgecast.delivery.neighbours import Neighbour, Neighbours
+from surgecast.delivery.remembering import Memory
 from surgecast.delivery.rewind import Rewind
+from surgecast.delivery.rung_choice import Balance, RungChoice
 from surgecast.delivery.session_shows import PartShow, SegmentShow, VariantShow
 from surgecast.delivery.session_urls import Access, Found, SessionUrls
 from surgecast.delivery.sessions import SessionTable
-from surgecast.delivery.settings import WAITERS_MAX, AdaptationSettings, SessionSettings
+from surgecast.delivery.settings import (
+    WAITERS_MAX,
+    AdaptationSettings,
+    EgressSettings,
+    SessionSettings,
+)
 from surgecast.delivery.shelf import Entry, Routes, Shelf, Supply
 from surgecast.delivery.tokens import AccessSettings, Keyring
 from surgecast.delivery.viewers import Viewer
@@ -47,24 +56,6 @@ from surgecast.media.segment import SegmentSet
 from surgecast.media.window import Measured, PlaylistText, Window
 
 log = Log("surgecast.channels")
-
-
-class Journal(Protocol):
-    """What a stage needs so that a channel survives a restart (`surgecast.media.journal`)."""
-
-    def advance(self, segments: SegmentSet, discontinuity_number: int) -> None:
-        """Remember, before it is listed, that this set's MSN is used."""
-        ...
-
-    def mirror(
-        self, segments: SegmentSet, discontinuity_number: int, gone: Sequence[SegmentSet]
-    ) -> None:
-        """Write the set to disk some time, and forget those that are gone."""
-        ...
-
-    def advance_parts(self, parts: PartSet, discontinuity_number: int, end_utc: float) -> None:
-        """Remember, before its first part is listed, that this low-latency MSN is used."""
-        ...
 
 
 class StageWatcher(Protocol):
@@ -88,6 +79,7 @@ class Shared:
     clock: Clock
     turnstile: Turnstile
     access: Access
+    balance: Balance
     routes: Routes = field(default_factory=dict)
     tallies: Tallies = field(default_factory=Tallies)
     egress: EgressMeter = field(default_factory=EgressMeter)
@@ -95,28 +87,14 @@ class Shared:
     supply: Supply | None = None
     """Only on a relay."""
     watchers: list["StageWatcher"] = field(default_factory=list)
+    governor_tick_s: float = 0.0
+    """How long it took to decide the rungs for the newest segment."""
 
     def load(self) -> Load:
         """What this process carries now, over all channels."""
         egress_bps = self.egress.sample(self.clock.now(), self.tallies.bytes_out)
         viewers = sum(stage.viewers for stage in self.stages.values())
         return Load(egress_bps, viewers)
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What lets a channel survive a restart; all of it may be missing."""
-
-    journal: Journal | None = None
-    session_log: SessionLog | None = None
-    sessions: Sequence[Record] = ()
-    """The sessions of an earlier run, as the session log gave them."""
-    part_session_log: SessionLog | None = None
-    """The same of sessions on the low-latency window."""
-    part_sessions: Sequence[Record] = ()
-    variant_session_log: SessionLog | None = None
-    """The same of sessions on `index.m3u8`."""
-    variant_sessions: Sequence[Record] = ()
 
 
 class Stage:
@@ -142,7 +120,9 @@ class Stage:
         self.segments_published = 0
         self.slates_published = 0
         self.discontinuities_published = 0
-        self.cap = CapState()
+        self.rungs = RungChoice(name, window, adaptation, shared.balance)
+        for table in (self.sessions, self.variants):
+            self.rungs.decide_for(table, lambda: window.next_msn)
         self._shared = shared
         self._shelf = Shelf(shared.routes, name, shared.supply)
         self._adaptation = adaptation
@@ -164,19 +144,40 @@ class Stage:
     def publish(self, segments: SegmentSet) -> None:
         """Put one set on show: decide rungs, remember, list. Raises LocalError."""
         self.window.check(segments)
-        load = self._shared.load()
-        self.cap = decide(self._adaptation, self.sessions.rungs, self.cap, load, segments.msn)
-        for table in (self.sessions, self.variants):
-            table.set_cap(self.cap.position)
+        self.rungs.prepare(segments, self._shared.load())
         number = self.window.discontinuity_number + segments.discontinuity
         # Remembered before anybody can see it: a restart must never contradict a playlist. The
         # journal first: where it refuses, the number comes again with another set, and sessions
         # must not have been decided for this one.
         if self._journal is not None:
             self._journal.advance(segments, number)
-        for book in (self._adaptive, self._variants):
-            book.fix(segments.msn, discontinuity=segments.discontinuity)
+        shares = self._share((self.sessions, self.variants), segments.msn)
+        for book, granted in zip((self._adaptive, self._variants), shares, strict=True):
+            book.fix(segments.msn, discontinuity=segments.discontinuity, shares=granted)
         self.window.publish(segments)
+        self._judge()
+
+    def _share(self, tables: Sequence[SessionTable], msn: int) -> list[list[Share] | None]:
+        shared = self._shared
+        now = shared.clock.now()
+        shares = self.rungs.share(now, shared.tallies.bytes_out, tables, msn)
+        shared.governor_tick_s = shared.clock.now() - now
+        return shares
+
+    def _judge(self) -> None:
+        """Measure what this channel sends; on record, if the server sends more than it may."""
+        groups = self._shared.tallies.bytes_by_group.items()
+        sent = sum(count for group, count in groups if group.startswith(f"{self.name}/"))
+        self.rungs.egress.sample(self._shared.clock.now(), sent)
+        if self.rungs.judge():
+            governor = self._shared.balance.governor
+            log.warning(
+                "egress over budget",
+                channel=self.name,
+                egress_bps=round(governor.egress_bps),
+                budget_bps=round(governor.budget_bps or 0.0),
+                ungoverned_bps=round(governor.ungoverned_bps),
+            )
 
     def publish_part(self, parts: PartSet) -> None:
         """Put one part on show. Raises LocalError, also where low latency is off."""
@@ -189,7 +190,7 @@ class Stage:
             number = window.discontinuity_number + parts.discontinuity
             end_utc = parts.start_utc + float(window.segment_duration_s)
             self._journal.advance_parts(parts, number, end_utc)
-        self.low_latency.publish(parts, self.cap.position)
+        self.low_latency.publish(parts, self._share)
 
     def open_low_latency(self, window: LowLatencyWindow, memory: Memory) -> None:
         """Show parts too."""
@@ -208,6 +209,21 @@ class Stage:
             session_log=memory.part_session_log,
             log=log.bind(channel=self.name),
         )
+        stage = self.low_latency
+        self.rungs.decide_for(table, lambda: stage.undecided_msn)
+
+    def set_rung_cap(self, rung: str | None) -> int:
+        """The highest rung that anybody may have, until told otherwise; the first number that
+        obeys. Raises ValueError for an unknown rung."""
+        if rung is not None and rung not in self.sessions.rungs:
+            raise ValueError(f"no rung {rung!r}; the ladder has {', '.join(self.sessions.rungs)}")
+        self.rungs.asked_cap = rung
+        return self.window.next_msn
+
+    @property
+    def rung_cap(self) -> str:
+        """The highest rung that anybody may have from the next segment on."""
+        return self.sessions.rungs[self.rungs.position]
 
     # Sessions, on whichever window.
 
@@ -339,6 +355,7 @@ class Stage:
     def close(self) -> None:
         """Take every URL of this channel off the table."""
         self._unsubscribe()
+        self.rungs.close()
         self._adaptive.close()
         self._variants.close()
         if self.low_latency is not None:
@@ -423,11 +440,13 @@ class Directory:
         waiters_max: int = WAITERS_MAX,
         *,
         access: AccessSettings | None = None,
+        egress: EgressSettings | None = None,
         own: Neighbour = ALONE,
     ) -> None:
         self.turnstile = Turnstile(waiters_max)
         self._access = Access(Keyring(access or AccessSettings()), Neighbours(own))
-        self._shared = Shared(clock, self.turnstile, self._access)
+        self._balance = Balance(egress or EgressSettings())
+        self._shared = Shared(clock, self.turnstile, self._access, self._balance)
         self.routes = self._shared.routes
         self.tallies = self._shared.tallies
         self.rewind = Rewind(clock, self.tallies.of, self._window_of)
@@ -442,6 +461,34 @@ class Directory:
     @neighbours.setter
     def neighbours(self, known: Neighbours) -> None:
         self._access.neighbours = known
+
+    @property
+    def governor(self) -> Governor:
+        """The egress budget of this server, and what is made of it."""
+        return self._balance.governor
+
+    @property
+    def governor_tick_s(self) -> float:
+        """How long it took to decide the rungs for the newest segment."""
+        return self._shared.governor_tick_s
+
+    @property
+    def egress_budget_bps(self) -> float | None:
+        """What a directive allows; None where none stands. The own settings hold beside it."""
+        return self._balance.governor.directed_bps
+
+    @egress_budget_bps.setter
+    def egress_budget_bps(self, budget_bps: float | None) -> None:
+        self._balance.governor.directed_bps = budget_bps
+
+    @property
+    def rung_caps(self) -> Mapping[str, str]:
+        """Channel -> the highest rung that a directive allows."""
+        return self._balance.rung_caps
+
+    @rung_caps.setter
+    def rung_caps(self, caps: Mapping[str, str]) -> None:
+        self._balance.rung_caps = dict(caps)
 
     @property
     def tokens_refused(self) -> Counter[str]:

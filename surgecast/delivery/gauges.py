@@ -65,7 +65,65 @@ def watch_directory(metrics: Metrics, directory: Directory) -> None:
             Sample(tally.requests, (kind,)) for kind, tally in directory.tallies.by_kind.items()
         ],
     )
+    _watch_rungs(metrics, directory)
     _watch_low_latency(metrics, directory)
+
+
+def _watch_rungs(metrics: Metrics, directory: Directory) -> None:
+    channel, governor = ("channel",), directory.governor
+    metrics.gauge(
+        "surgecast_egress_budget_bps",
+        "Bits per second that may be sent to viewers; none where nothing limits them",
+        (),
+        lambda: [Sample(budget) for budget in [governor.budget_bps] if budget is not None],
+    )
+    metrics.gauge(
+        "surgecast_egress_ungoverned_bps",
+        "Bits per second that go to others than the sessions whose rung is chosen here",
+        (),
+        lambda: [Sample(governor.ungoverned_bps)],
+    )
+    metrics.counter(
+        "surgecast_egress_over_budget_segments",
+        "Segments shown while egress was over budget for the second one in a row, or longer",
+        channel,
+        lambda: [
+            Sample(governor.account(stage.name).over_budget_segments, (stage.name,))
+            for stage in directory
+        ],
+    )
+    metrics.gauge(
+        "surgecast_channel_egress_bps",
+        "Bits per second sent of a channel, over a few seconds before its newest segment",
+        channel,
+        lambda: [Sample(stage.rungs.egress.egress_bps, (stage.name,)) for stage in directory],
+    )
+    metrics.gauge(
+        "surgecast_rung_sessions",
+        "Sessions by the rung they have",
+        ("channel", "rung"),
+        lambda: [
+            Sample(count, (stage.name, rung))
+            for stage in directory
+            for rung, count in stage.rungs.sessions_by_rung().items()
+        ],
+    )
+    metrics.gauge(
+        "surgecast_rung_allowed",
+        "1 for each rung that the cap in force allows",
+        ("channel", "rung"),
+        lambda: [
+            Sample(float(position >= stage.rungs.position), (stage.name, rung))
+            for stage in directory
+            for position, rung in enumerate(stage.rungs.rungs)
+        ],
+    )
+    metrics.gauge(
+        "surgecast_governor_tick_s",
+        "Seconds that deciding the rungs for the newest segment took",
+        (),
+        lambda: [Sample(directory.governor_tick_s)],
+    )
 
 
 def _watch_sessions(metrics: Metrics, directory: Directory) -> None:

@@ -30,7 +30,7 @@ class Crowd:
 
     offers: tuple[Offer, ...]
     held: int
-    """What they have."""
+    """What they have; where the player chooses, the highest it may choose."""
     best: int
     """The highest that they may have next; below `held` where they must go down."""
     sessions: int

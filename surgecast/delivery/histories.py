@@ -56,6 +56,10 @@ class Session:
     requested: str
     changes: list[Change]
     wish_is_new: bool = False
+    ceiling: int = 0
+    """The highest rung that its connection carries, as a position in the ladder."""
+    plays: int = 0
+    """The variant it asked for last, where a session has several."""
     tags_gone: int = 0
     """Own tags on sets that are listed no more, and what a take-over adds to the number."""
     from_msn: int = 0

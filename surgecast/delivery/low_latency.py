@@ -4,7 +4,7 @@ Rules R36 to R46. Playlists are rendered when somebody asks, once for each part,
 is hinted has a URL already: whoever asks for it waits until it is whole.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from surgecast.delivery.assets import (
     Tallies,
     private,
 )
+from surgecast.delivery.crowds import Share
 from surgecast.delivery.reload import parse_directives
 from surgecast.delivery.session_shows import DELTA
 from surgecast.delivery.session_urls import SessionUrls
@@ -46,6 +47,10 @@ _NOT_ALIKE = Refusal(
 
 MULTIVARIANT = "ll.m3u8"
 ADAPTIVE = "ll/adaptive.m3u8"
+
+
+Sharing = Callable[[Sequence[SessionTable], int], list[list[Share] | None]]
+"""Tables and the number that is decided -> what each of them is granted."""
 
 
 class Playlist(Protocol):
@@ -110,14 +115,15 @@ class LowLatencyStage:
             urls.serve("s/", f"ll/{rung}/media.m3u8", partial(self._ask_variant, rung), plays=True)
         self._unsubscribe = window.subscribe(self._published)
 
-    def publish(self, parts: PartSet, rung_cap: int) -> None:
-        """Put one part on show that the window takes; `rung_cap` holds for the next segment."""
+    def publish(self, parts: PartSet, share: Sharing) -> None:
+        """Put one part on show that the window takes; `share` says what the next segment's rungs
+        may be."""
         # The last part's playlist has a hint, which names the next segment's rung.
         shown_msn = parts.msn + parts.last
         if shown_msn >= self.undecided_msn:
             self.undecided_msn = shown_msn + 1
-            self.sessions.set_cap(rung_cap)
-            self._adaptive.fix(shown_msn, discontinuity=False)
+            (granted,) = share((self.sessions,), shown_msn)
+            self._adaptive.fix(shown_msn, discontinuity=False, shares=granted)
         self.window.publish(parts)
 
     def set_measured(self, measured: Mapping[str, Measured]) -> None:

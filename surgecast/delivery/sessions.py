@@ -13,8 +13,9 @@ whose first part's name, are shown. Who these sessions are, and whether they are
 `surgecast.delivery.viewers`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from surgecast.delivery.crowds import Claim, Crowds, Share, Situation, in_full
 from surgecast.delivery.histories import Change, Creation, Record, Session, Shape, Show, Switch
 from surgecast.delivery.settings import AdaptationSettings
 from surgecast.media.window import PlaylistText
@@ -33,11 +34,14 @@ class SessionTable:
         self.rungs = show.rungs
         wanted = start_rung or adaptation.start_rung
         self.start_rung = wanted if wanted in self.rungs else self.rungs[0]
+        self.admit: Callable[[int], int] = lambda best: best
+        """The highest rung that somebody who comes now may have -> the one that there is room for;
+        positions in the ladder."""
         self._show = show
-        self._adaptation = adaptation
+        self._positions = {rung: position for position, rung in enumerate(self.rungs)}
         self._marked = show.marks_switches and adaptation.switch_signal == "discontinuity"
         self._sessions: dict[str, Session] = {}
-        self._unsettled: set[str] = set()
+        self._crowds = Crowds(adaptation.switch_spacing_segments)
         self._taken: set[str] = set()
         """Taken over, and shown nothing yet."""
         self._cap = 0
@@ -75,6 +79,7 @@ class SessionTable:
         if version != self._texts_of:
             self._texts_of = version
             self._texts.clear()
+        self._note_view(found, view)
         found.forget_before(show.first_msn)
         shape = found.shape()
         text = self._texts.get((shape, view))
@@ -93,28 +98,25 @@ class SessionTable:
     # Coming and going.
 
     def create(self, session: str) -> Creation:
-        """A new session with the start rung, for every set now listed too."""
+        """A new session with the start rung, or what there is room for, for all that is listed."""
         requested = self.start_rung
-        rung = self._capped(requested)
+        rung = self.rungs[self.admit(self._capped(requested))]
         change = Change(self._show.first_msn, rung, tagged=False)
-        self._sessions[session] = Session(session, requested, [change])
-        if rung != requested:
-            self._unsettled.add(session)
+        self._place(Session(session, requested, [change]))
         return Creation(session, requested, rung)
 
     def take_over(self, session: str, from_msn: int) -> None:
         """A session with an unknown past: it sees nothing before `from_msn`, which is undecided."""
         requested = self.start_rung
-        change = Change(from_msn, self._capped(requested), tagged=self._marked)
-        self._sessions[session] = Session(session, requested, [change], from_msn=from_msn)
+        change = Change(from_msn, self.rungs[self._capped(requested)], tagged=self._marked)
         self._taken.add(session)
-        self._unsettled.add(session)
+        self._place(Session(session, requested, [change], wish_is_new=True, from_msn=from_msn))
 
     def forget(self, sessions: Iterable[str]) -> None:
         """They have left, or are another server's now."""
         for session in sessions:
             self._sessions.pop(session, None)
-            self._unsettled.discard(session)
+            self._crowds.drop(session)
             self._taken.discard(session)
 
     # Rungs.
@@ -131,7 +133,7 @@ class SessionTable:
             raise KeyError(session)
         found.requested = rung
         found.wish_is_new = True
-        self._unsettled.add(session)
+        self._place(found)
 
     def set_all(self, rung: str) -> int:
         """`set_rung` for every session; how many there were."""
@@ -139,21 +141,33 @@ class SessionTable:
             self.set_rung(found.session, rung)
         return len(self)
 
+    def set_ceiling(self, session: str, position: int) -> None:
+        """The highest rung that the session's connection carries; unknown sessions do nothing."""
+        found = self.get(session)
+        if found is not None and found.ceiling != position:
+            found.ceiling = position
+            self._place(found)
+
     def set_cap(self, position: int) -> None:
         """The highest rung allowed, as a position in the ladder (0 is the top)."""
-        if position == self._cap:
-            return
         self._cap = position
-        self._unsettled.update(s.session for s in self if s.rung != self._capped(s.requested))
 
-    def fix(self, msn: int, *, discontinuity: bool) -> list[Record]:
+    def claims(self, msn: int) -> list[Claim]:
+        """Alike sessions, and the highest rung that they may have from `msn` on."""
+        return self._crowds.claims(msn, self._cap)
+
+    def fix(
+        self, msn: int, *, discontinuity: bool, shares: Sequence[Share] | None = None
+    ) -> list[Record]:
         """Decide every session's rung for the set that is about to be shown.
 
-        `discontinuity` is whether it has a tag anyway. The returned records must be remembered
-        before the set is listed.
+        `discontinuity` is whether it has a tag anyway; `shares` is what is granted of the `claims`,
+        all of them if left out. The returned records must be remembered before the set is listed.
         """
-        waiting = [found for name in sorted(self._unsettled) if (found := self.get(name))]
-        switches = [self._settle(found, msn, discontinuity) for found in waiting]
+        if shares is None:
+            shares = [in_full(claim, len(self.rungs)) for claim in self.claims(msn)]
+        moves = [move for claim, split in shares for move in self._moves(claim, split)]
+        switches = [self._settle(found, to, msn, discontinuity) for found, to in moves]
         begun = [
             record
             for session in sorted(self._taken)
@@ -194,6 +208,7 @@ class SessionTable:
         found.from_msn = msn
         found.changes = [Change(msn, rung, tagged)]
         found.tags_gone = msn + 1 - self._show.discontinuity_number - (tagged or discontinuity)
+        self._place(found)
         return found.records()
 
     def _recreate(self, record: Creation, elsewhere: bool) -> None:
@@ -202,14 +217,15 @@ class SessionTable:
         self.forget([record.session])
         if not known or not (listed or elsewhere):
             return
-        self._sessions[record.session] = Session(
-            record.session,
-            record.requested,
-            [Change(0, record.rung, tagged=False)],
-            tags_gone=record.tags_gone,
-            from_msn=record.from_msn,
+        self._place(
+            Session(
+                record.session,
+                record.requested,
+                [Change(0, record.rung, tagged=False)],
+                tags_gone=record.tags_gone,
+                from_msn=record.from_msn,
+            )
         )
-        self._unsettled.add(record.session)
 
     def _switch_again(self, record: Switch, elsewhere: bool) -> None:
         found = self.get(record.session)
@@ -218,31 +234,49 @@ class SessionTable:
         found.requested = record.requested
         if elsewhere or record.change.msn < self._show.next_msn:
             found.changes.append(record.change)
+        self._place(found)
 
-    def _capped(self, rung: str) -> str:
-        return self.rungs[max(self._cap, self.rungs.index(rung))]
+    def _capped(self, rung: str) -> int:
+        return max(self._cap, self._positions[rung])
 
-    def _settle(self, found: Session, msn: int, discontinuity: bool) -> Switch | None:
-        if found.changes[-1].msn >= msn and found.session not in self._taken:
+    def _place(self, found: Session) -> None:
+        """Put it where it belongs, whatever has changed."""
+        held = self._positions[found.rung]
+        situation = Situation(
+            held=held,
+            wish=max(self._positions[found.requested], found.ceiling),
+            takes=max(held, found.plays),
+            changed_msn=found.changes[-1].msn if len(found.changes) > 1 else None,
+            asked=found.wish_is_new,
+        )
+        self._sessions[found.session] = found
+        self._crowds.put(found, situation)
+
+    def _note_view(self, found: Session, view: str) -> None:
+        plays = self._positions.get(view, 0)
+        if plays != found.plays:
+            found.plays = plays
+            self._place(found)
+
+    def _moves(self, claim: Claim, split: Sequence[int]) -> list[tuple[Session, int]]:
+        """Who gets another rung than before. All of those who asked: they have their answer."""
+        situation = claim.situation
+        places = [rung for rung, count in enumerate(split) for _ in range(count)]
+        if not situation.asked:
+            places = [rung for rung in places if rung != situation.held]
+        return list(zip(self._crowds.members(situation, len(places)), places, strict=True))
+
+    def _settle(self, found: Session, to: int, msn: int, discontinuity: bool) -> Switch | None:
+        taken = found.session in self._taken
+        if found.changes[-1].msn >= msn and not taken:
             return None  # decided where this session was before
-        target = self._capped(found.requested)
-        asked, found.wish_is_new = found.wish_is_new, False
-        if target == found.rung:
-            self._unsettled.discard(found.session)
-            return None
-        if not asked and self._too_soon(found, target, msn):
-            return None
-        self._unsettled.discard(found.session)
-        change = Change(msn, target, tagged=self._marked and not discontinuity)
-        if found.session in self._taken:
+        found.wish_is_new = False
+        switched = self.rungs[to] != found.rung
+        change = Change(msn, self.rungs[to], tagged=self._marked and not discontinuity)
+        if switched and taken:
             found.changes = [change]
-            return None
-        found.forget_before(self._show.first_msn)
-        found.changes.append(change)
-        return Switch(found.session, found.requested, change)
-
-    def _too_soon(self, found: Session, target: str, msn: int) -> bool:
-        """Whether a raised cap follows too closely on the last switch; each costs a decoder."""
-        raised = self.rungs.index(target) < self.rungs.index(found.rung)
-        spacing = self._adaptation.switch_spacing_segments
-        return raised and len(found.changes) > 1 and msn - found.changes[-1].msn < spacing
+        elif switched:
+            found.forget_before(self._show.first_msn)
+            found.changes.append(change)
+        self._place(found)
+        return Switch(found.session, found.requested, change) if switched and not taken else None

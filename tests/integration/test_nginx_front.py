@@ -31,7 +31,7 @@ class Front:
     encoder: Encoder
 
     def asked_upstream(self, kind: str) -> int:
-        return self.shown.directory.tallies.of(kind).requests
+        return self.shown.directory.tallies.by_kind[kind].requests
 
 
 def adapted(folder: Path, port: int, upstream: int) -> str:

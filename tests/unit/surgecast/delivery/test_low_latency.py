@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from surgecast.clock import ManualClock
-from surgecast.delivery.channels import Memory
 from surgecast.delivery.gauges import watch_directory
+from surgecast.delivery.remembering import Memory
 from surgecast.delivery.settings import DeliverySettings
 from surgecast.errors import LocalError
 from surgecast.hls.parse import parse_media

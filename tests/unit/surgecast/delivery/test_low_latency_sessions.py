@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from surgecast.clock import ManualClock
-from surgecast.delivery.channels import Memory, Stage
+from surgecast.delivery.channels import Stage
+from surgecast.delivery.remembering import Memory
 from surgecast.delivery.session_log import FileSessionLog
 from surgecast.delivery.settings import DeliverySettings, SessionSettings
 from surgecast.hls.parse import parse_media, parse_multivariant
@@ -122,9 +123,9 @@ def test_a_cap_holds_for_the_next_segment() -> None:
         stage.publish_part(encoder.part())
     assert stage.low_latency is not None
     stage.low_latency.create_session("a")
-    low = stage.low_latency
+    stage.set_rung_cap(RUNGS[2])
     for _ in range(PARTS):
-        low.publish(encoder.part(), rung_cap=2)
+        stage.publish_part(encoder.part())
     found = stage.session("a")
     assert found is not None and found.rung == RUNGS[2]
     assert [change.msn for change in found.changes] == [0, 4]

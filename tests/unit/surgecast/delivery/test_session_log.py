@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from surgecast.clock import ManualClock
-from surgecast.delivery.channels import Directory, Memory, Stage
+from surgecast.delivery.channels import Directory, Stage
 from surgecast.delivery.histories import Change, Creation, Switch
+from surgecast.delivery.remembering import Memory
 from surgecast.delivery.session_log import FileSessionLog
 from surgecast.delivery.settings import AdaptationSettings, SessionSettings
 from surgecast.errors import ConfigError, LocalError

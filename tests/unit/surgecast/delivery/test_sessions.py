@@ -97,17 +97,51 @@ def test_no_signal_means_no_tag() -> None:
     assert viewing.rungs()[-1] == "360p" and viewing.tags() == 0
 
 
-def test_a_cap_lowers_at_once_and_raises_no_sooner_than_spacing() -> None:
+def test_a_cap_lowers_at_once_and_is_left_a_rung_at_a_time() -> None:
     viewing = Viewing()
     viewing.table.create("a")
     viewing.table.set_cap(2)
     viewing.publish()
     viewing.table.set_cap(0)
-    viewing.publish()
-    viewing.publish()
-    assert viewing.rungs()[-3:] == ["360p"] * 3
+    for _ in range(6):
+        viewing.publish()
+    assert viewing.rungs() == ["360p"] * 3 + ["480p"] * 3
     viewing.publish()
     assert viewing.rungs()[-1] == "720p"
+
+
+def test_a_slow_connection_lowers_one_session_alone_until_it_is_fast() -> None:
+    viewing = Viewing()
+    viewing.table.create("a")
+    viewing.table.create("b")
+    viewing.table.set_ceiling("a", 1)
+    viewing.publish()
+    assert (viewing.rungs("a")[-1], viewing.rungs("b")[-1]) == ("480p", "720p")
+    viewing.table.set_ceiling("a", 0)
+    for _ in range(3):
+        viewing.publish()
+    assert viewing.rungs("a")[-1] == "720p"
+
+
+def test_alike_sessions_are_one_claim_and_a_part_of_them_can_be_granted() -> None:
+    viewing = Viewing()
+    for name in ("a", "b", "c"):
+        viewing.table.create(name)
+    (claim,) = viewing.table.claims(viewing.window.next_msn)
+    assert (claim.situation.held, claim.best, claim.sessions) == (0, 0, 3)
+    coming = segment_set(viewing.window.next_msn)
+    records = viewing.table.fix(coming.msn, discontinuity=False, shares=[(claim, (1, 2, 0))])
+    viewing.window.publish(coming)
+    assert len(records) == 2
+    assert sorted(viewing.rungs(name)[-1] for name in "abc") == ["480p", "480p", "720p"]
+    claims = viewing.table.claims(viewing.window.next_msn)
+    assert {(c.situation.held, c.best, c.sessions) for c in claims} == {(0, 0, 1), (1, 1, 2)}
+
+
+def test_who_comes_has_the_rung_there_is_room_for() -> None:
+    viewing = Viewing()
+    viewing.table.admit = lambda best: max(best, 2)
+    assert viewing.table.create("a").rung == "360p"
 
 
 def test_a_wish_does_not_wait() -> None:
