@@ -42,9 +42,9 @@ async def test_objects_have_their_type_and_life(fast: bool) -> None:
         "ll/480p/media.m3u8": ("application/vnd.apple.mpegurl", "max-age=1"),
         "ll/480p/media.m3u8?_HLS_skip=YES": ("application/vnd.apple.mpegurl", "max-age=1"),
         "ll/480p/media.m3u8?_HLS_msn=2": ("application/vnd.apple.mpegurl", "max-age=12"),
-        "ll/480p/e0-init.mp4": ("video/mp4", "public, max-age=47, immutable"),
-        "ll/480p/e0-3.m4s": ("video/mp4", "public, max-age=45, immutable"),
-        "ll/480p/e0-4.1.m4s": ("video/mp4", "public, max-age=13, immutable"),
+        "ll/480p/e0-init.mp4": ("video/mp4", "public, max-age=49, immutable"),
+        "ll/480p/e0-3.m4s": ("video/mp4", "public, max-age=47, immutable"),
+        "ll/480p/e0-4.1.m4s": ("video/mp4", "public, max-age=15, immutable"),
     }
     async with low_latency_show(fast=fast) as running:
         for path, (kind, cache) in expected.items():
