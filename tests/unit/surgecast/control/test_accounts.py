@@ -46,5 +46,5 @@ def test_the_ladder_is_told_best_first_with_its_rates_and_the_cap():
     assert [rung.rung for rung in told.ladder] == ["720p", "480p", "360p"]
     assert all(rung.peak_bps >= rung.average_bps > 0 for rung in told.ladder)
     assert (told.rung_cap, told.target_duration_s) == (None, 2.0)
-    stage.sessions.set_cap(1)
+    stage.set_rung_cap("480p")
     assert Accounts(directory).channels(0.0)[0].rung_cap == "480p"
