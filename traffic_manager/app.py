@@ -31,6 +31,7 @@ from traffic_manager.gauges import watch_manager, watch_process, watch_viewers
 from traffic_manager.join import Join
 from traffic_manager.manager import Manager, Order, Start
 from traffic_manager.manager_settings import ManagerSettings
+from traffic_manager.maxmind import find_regions
 from traffic_manager.provisioners.base import Provisioner, ProvisionFailed
 from traffic_manager.provisioners.command import CommandProvisioner
 from traffic_manager.provisioners.enrolment import Enrolment
@@ -38,7 +39,6 @@ from traffic_manager.provisioners.local import LocalProvisioner
 from traffic_manager.provisioners.settings import LocalSettings
 from traffic_manager.recorder import Recorder
 from traffic_manager.records import DecisionRecord, DemandRecord, Incident, Outcome
-from traffic_manager.regions import Regions
 from traffic_manager.reload import diff
 from traffic_manager.steer import Steer
 from traffic_manager.views import region_answers
@@ -91,12 +91,12 @@ class ManagerApp:
         )
         self.join = Join(
             self.settings.join,
-            Regions(self.settings.regions),
+            find_regions(self.settings.regions),
             Keyring(self.settings.access),
             lambda: self.manager.fleet,
             self._clock,
         )
-        self.steer = Steer(self.settings.steering, self.join, self._clock)
+        self.steer = Steer(self.settings.steering, self.join, self._clock, self.settings.public_url)
         self.events = Events(self.settings.api)
         self.recorder = self._recorder()
         self._provisioner: Provisioner | None = None
@@ -319,7 +319,7 @@ class ManagerApp:
         async with self._changing:
             try:
                 new = await asyncio.to_thread(load, self._config, ManagerSettings)
-                regions = await asyncio.to_thread(Regions, new.regions)
+                regions = await asyncio.to_thread(find_regions, new.regions)
             except (ConfigError, LocalError) as error:
                 _log.error("configuration not reloaded; what runs goes on", reason=error)
                 raise ConfigError(str(error)) from error

@@ -211,8 +211,12 @@ class Manager:
             Plan() if self.wishes.shadow else self.plan,
             settings=self.settings.directives,
             rung_caps=self.wishes.rung_caps,
-            steering_url=self.settings.steering.public_url or self.public_url,
+            steering_url=self._steering_url(),
         )
+
+    def _steering_url(self) -> str | None:
+        base = self.settings.steering.public_url or self.public_url
+        return None if base is None else f"{base}/steer"
 
     def _give_up(self, now_s: float, utc: float) -> list[Order]:
         """The silent, the late, and those that drain beyond their deadline."""

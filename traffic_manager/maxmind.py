@@ -1,11 +1,17 @@
-"""Opens a MaxMind DB file for `traffic_manager.regions`."""
+"""Opens the MaxMind DB file that `traffic_manager.regions` looks up in."""
 
 from typing import Any
 
 import maxminddb
 
 from surgecast.errors import ConfigError
-from traffic_manager.regions import Address, GeoLookup, MaxMindSettings
+from traffic_manager.regions import Address, GeoLookup, MaxMindSettings, Regions, RegionSettings
+
+
+def find_regions(settings: RegionSettings) -> Regions:
+    """Regions as the operator describes them. Raises ConfigError for a file that cannot be used."""
+    maxmind = settings.maxmind
+    return Regions(settings, open_maxmind(maxmind) if maxmind is not None else None)
 
 
 def open_maxmind(settings: MaxMindSettings) -> GeoLookup:

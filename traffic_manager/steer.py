@@ -38,11 +38,15 @@ class Question:
 class Steer:
     """Answers players; counts why they were moved."""
 
-    def __init__(self, settings: SteeringSettings, join: Join, clock: Clock) -> None:
+    def __init__(
+        self, settings: SteeringSettings, join: Join, clock: Clock, public_url: str | None = None
+    ) -> None:
+        """`public_url` is the manager's, for want of one for steering alone."""
         self.settings = settings
         self.reasons: Counter[str] = Counter()
         """Why viewers were sent where they were sent: one for each answer."""
         self.tokens_refused: Counter[str] = Counter()
+        self._public_url = public_url
         self._join = join
         self._clock = clock
         self._board: Board | None = None
@@ -90,14 +94,14 @@ class Steer:
         question = read_question(query)
         claims = self._claims(question.token, channel)
         token = question.token if claims is not None else None
-        reload_uri = f"{self.settings.public_url or base}/steer/{channel}" + (
-            f"?session={token}" if token else ""
-        )
+        mark = f"?session={token}" if token else ""
+        home = self.settings.public_url or self._public_url or base
+        reload_uri = f"{home}/steer/{channel}{mark}"
         if claims is not None:
-            session, home, owner = claims.session, claims.region, claims.owner
+            session, place, owner = claims.session, claims.region, claims.owner
         else:
-            session, home, owner = question.token or peer, region(), None
-        asker = Asker(session, home, question.pathway, owner)
+            session, place, owner = question.token or peer, region(), None
+        asker = Asker(session, place, question.pathway, owner)
         chart = self._chart(channel)
         course = chart.course(asker, self._clock.utc()) if chart is not None else None
         if chart is None or course is None:

@@ -44,7 +44,7 @@ class SteeringSettings(Settings):
 
     public_url: Url | None = Field(
         default=None,
-        description="base of the manager's URLs for viewers; none: the host that they asked",
+        description="base of the manager's URLs for players, if it is not its `public_url`",
     )
     ttl_s: int = Field(default=10, ge=1, le=300, description="players ask again after this time")
     ttl_stress_s: int = Field(

@@ -137,4 +137,4 @@ class Directive(Message):
     viewers: dict[Label, Count] = Field(default_factory=dict, max_length=1024)
     """Channel -> viewers in the whole fleet, so that every server can say the same."""
     steering_url: Url | None = None
-    """Base of the manager's `/steer/{channel}`; None where there is no steering."""
+    """With `/{channel}` added, where players ask; as in `http://manager:8090/steer`."""

@@ -18,8 +18,9 @@ from typing import Protocol
 
 from surgecast.errors import LocalError
 
-LAST_WORDS_MAX = 2000
+LAST_WORDS_MAX = 1000
 """Characters of a process's output that an error or an ended instance carries."""
+_LAST_LINES = 4
 
 
 class ProvisionFailed(LocalError):
@@ -73,5 +74,5 @@ class Provisioner(Protocol):
 
 def last_words(output: str) -> str:
     """The end of what a process wrote, short enough for a message."""
-    text = output.strip()
+    text = "\n".join(output.strip().splitlines()[-_LAST_LINES:])
     return text if len(text) <= LAST_WORDS_MAX else f"... {text[-LAST_WORDS_MAX:]}"

@@ -40,7 +40,7 @@ async def test_a_report_is_answered_with_a_directive(manager):
     manager.app.tick()
     _, answer = await manager.report(report_of())
     assert [peer["server"] for peer in answer["peers"]] == ["origin"]
-    assert answer["steering_url"] == manager.url
+    assert answer["steering_url"] == f"{manager.url}/steer"
 
 
 async def test_a_crowd_starts_a_relay_and_the_api_tells_why(manager):

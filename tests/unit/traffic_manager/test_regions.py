@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from surgecast.config import loads
 from surgecast.errors import ConfigError
 from tests.support.maxmind_file import maxmind_file
-from traffic_manager.maxmind import open_maxmind
+from traffic_manager.maxmind import find_regions, open_maxmind
 from traffic_manager.regions import MaxMindSettings, Regions, RegionSettings
 
 SETTINGS = """
@@ -145,8 +145,7 @@ def mapped(tmp_path: Path) -> Regions:
     file.write_bytes(maxmind_file(RECORDS))
     text = f"{{names: [a, b, c], default: c, maxmind: {MAXMIND.replace('FILE', str(file))}, "
     settings = loads(text + "networks: {c: [203.0.113.9/32]}}", RegionSettings)
-    assert settings.maxmind is not None
-    return Regions(settings, open_maxmind(settings.maxmind))
+    return find_regions(settings)
 
 
 @pytest.mark.parametrize(

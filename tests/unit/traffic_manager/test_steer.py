@@ -183,3 +183,11 @@ async def test_both_lanes_say_the_same() -> None:
             seen.append((answer.status, headers, body))
             assert made.fast_answers == fast
     assert seen[0] == seen[1]
+
+
+async def test_the_managers_own_public_url_is_the_next_best() -> None:
+    made = Steering()
+    made.steer = Steer(SteeringSettings(), made.join, made.clock, "https://manager.example")
+    async with made.listening():
+        answer = await made.manifest("/steer/demo")
+        assert answer["RELOAD-URI"] == "https://manager.example/steer/demo"
