@@ -6,14 +6,25 @@ viewers there are would take at the rung they are to have. The policy scales by 
 lowering bitrates would look like a crowd that leaves.
 
 A session is counted by its owner, with the region it has in its token, so sums over servers are
-true. Cost is linear in servers times channels and regions, whatever number of viewers they report.
+true. Bytes that go to nobody who is counted (a cache in front, sessions that are not marked) are
+wanted too, where they are sent; bytes that relays pull are not, and neither are the segments with
+which a player fills its buffer when it joins.
+
+Cost is linear in servers times channels and regions, whatever number of viewers they report.
 """
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from surgecast.control.messages import ChannelReport, ServerReport
 from traffic_manager.fleet import Server
+
+_SMOOTHED_OVER_S = 15.0
+_SLACK = 1.25
+"""Counted viewers explain this much more than the average rate: segments differ."""
+_FIRST_SEGMENTS = 4
+"""What a player fetches at once when it joins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +87,13 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class _Heard:
-    """What joins are counted from: a report before the last one, and the rates since."""
+    """The last report, and what came of it and the one before."""
 
     report: ServerReport
     at_s: float
     joins_per_s: Mapping[str, float]
+    uncounted_bps: Mapping[str, float]
+    """By channel: egress beyond what counted viewers explain, smoothed."""
 
 
 class DemandMeter:
@@ -97,41 +110,66 @@ class DemandMeter:
         `wanted_rungs` names, for some channels, the rung that its viewers are to have; the best
         one otherwise.
         """
+        here = [s for s in servers if s.here and s.report is not None]
+        to_viewers = _share_to_viewers(here)
         cells: dict[tuple[str, str], Load] = {}
-        present = set()
-        for server in servers:
-            if server.report is None or server.reported_at_s is None or not server.here:
-                continue
-            present.add(server.id)
-            joins = self._joins(server.report, server.reported_at_s)
-            for channel in server.channels:
-                rate_bps = wanted_bps(channel, wanted_rungs.get(channel.channel))
-                shares = _shares(channel, server.region)
-                for region, (viewers, share) in shares.items():
-                    key = region, channel.channel
-                    egress_bps = channel.egress_bps * share
-                    load = Load(
-                        viewers=viewers,
-                        joins_per_s=joins.get(channel.channel, 0.0) * share,
-                        egress_bps=egress_bps,
-                        wanted_bps=max(egress_bps, viewers * rate_bps),
-                    )
-                    cells[key] = cells.get(key, NOTHING) + load
-        self._heard = {server: h for server, h in self._heard.items() if server in present}
+        heard: dict[str, _Heard] = {}
+        for server in here:
+            part = to_viewers if server.role == "origin" else 1.0
+            heard[server.id] = self._hear(server, part, wanted_rungs)
+            for key, load in _cells(server, heard[server.id], part, wanted_rungs):
+                cells[key] = cells.get(key, NOTHING) + load
+        self._heard = heard
         return Demand(now_s, cells)
 
-    def _joins(self, report: ServerReport, at_s: float) -> Mapping[str, float]:
+    def _hear(self, server: Server, part: float, wanted_rungs: Mapping[str, str]) -> _Heard:
+        report, at_s = server.report, server.reported_at_s
+        assert report is not None and at_s is not None
         before = self._heard.get(report.server)
         if before is not None and before.report is report:
-            return before.joins_per_s
-        rates: dict[str, float] = {}
-        if before is not None and before.report.boot == report.boot and at_s > before.at_s:
-            created = {c.channel: c.sessions_created for c in before.report.channels}
-            for channel in report.channels:
-                new = channel.sessions_created - created.get(channel.channel, 0)
-                rates[channel.channel] = max(0, new) / (at_s - before.at_s)
-        self._heard[report.server] = _Heard(report, at_s, rates)
-        return rates
+            return before
+        if before is None or before.report.boot != report.boot or at_s <= before.at_s:
+            return _Heard(report, at_s, {}, {})
+        passed_s = at_s - before.at_s
+        weight = 1 - math.exp(-passed_s / _SMOOTHED_OVER_S)
+        joins, uncounted = {}, {}
+        created = {c.channel: c.sessions_created for c in before.report.channels}
+        for channel in report.channels:
+            name = channel.channel
+            joins[name] = max(0, channel.sessions_created - created.get(name, 0)) / passed_s
+            rate_bps = wanted_bps(channel, wanted_rungs.get(name))
+            filling_s = _FIRST_SEGMENTS * channel.target_duration_s
+            explained = sum(channel.viewers.values()) * _SLACK + joins[name] * filling_s
+            more_bps = max(0.0, channel.egress_bps * part - explained * rate_bps)
+            smooth_bps = before.uncounted_bps.get(name, 0.0)
+            uncounted[name] = smooth_bps + weight * (more_bps - smooth_bps)
+        return _Heard(report, at_s, joins, uncounted)
+
+
+def _cells(
+    server: Server, heard: _Heard, part: float, wanted_rungs: Mapping[str, str]
+) -> Iterator[tuple[tuple[str, str], Load]]:
+    """The load of one server, by region and channel."""
+    for channel in server.channels:
+        name = channel.channel
+        rate_bps = wanted_bps(channel, wanted_rungs.get(name))
+        egress_bps, joins = channel.egress_bps * part, heard.joins_per_s.get(name, 0.0)
+        total = sum(channel.viewers.values())
+        for region, viewers in channel.viewers.items():
+            if viewers:
+                share = viewers / total
+                load = Load(viewers, joins * share, egress_bps * share, viewers * rate_bps)
+                yield (region, name), load
+        uncounted_bps = heard.uncounted_bps.get(name, 0.0)
+        sent_bps = 0.0 if total else egress_bps
+        yield (server.region, name), Load(egress_bps=sent_bps, wanted_bps=uncounted_bps)
+
+
+def _share_to_viewers(servers: Sequence[Server]) -> float:
+    """Of what origins send, the share that does not go to relays."""
+    feeds_bps = sum(s.report.upstream_bps for s in servers if s.report)
+    sent_bps = sum(s.egress_bps for s in servers if s.role == "origin")
+    return max(0.0, 1 - feeds_bps / sent_bps) if sent_bps else 1.0
 
 
 def wanted_bps(channel: ChannelReport, rung: str | None) -> float:
@@ -140,18 +178,6 @@ def wanted_bps(channel: ChannelReport, rung: str | None) -> float:
         return 0.0
     named = [r for r in channel.ladder if r.rung == rung]
     return (named or channel.ladder)[0].average_bps
-
-
-def _shares(channel: ChannelReport, region: str) -> dict[str, tuple[int, float]]:
-    """By region of the viewers: how many, and their share of the channel here.
-
-    Bytes to viewers nobody counts (a cache in front, `index.m3u8` without sessions) count where
-    the server is.
-    """
-    total = sum(channel.viewers.values())
-    if not total:
-        return {region: (0, 1.0)}
-    return {name: (count, count / total) for name, count in channel.viewers.items() if count}
 
 
 def _sum(loads: Iterable[Load]) -> Load:

@@ -5,6 +5,7 @@ module. Everything here blocks: `recorder` calls it from a thread of its own. St
 depend on it, and neither does a decision; what cannot be written is counted and left out.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -151,6 +152,7 @@ class History:
 
 def migrate(engine: Engine) -> None:
     """Bring the tables of a database up to date; a new one gets them all."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # two lines that tell nobody anything
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     with engine.begin() as connection:

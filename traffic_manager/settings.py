@@ -119,6 +119,9 @@ class PolicySettings(Settings):
         le=1,
         description="an egress budget is lowered ahead of a crowd to no less than this share",
     )
+    budget_hold_s: Seconds = Field(
+        default=6.0, description="a lowered budget stays this long after it was last needed"
+    )
     rung_caps: bool = Field(
         default=True, description="whether rungs are capped while no relay can come"
     )

@@ -37,6 +37,7 @@ class Shortage:
     def __init__(self, settings: PolicySettings) -> None:
         self.settings = settings
         self._budgets: dict[str, float] = {}
+        self._budget_needed_at_s: dict[str, float] = {}
         self._caps: dict[tuple[str, str], _Cap] = {}
 
     def answer(self, view: View, stuck: frozenset[str], decisions: tuple[Decision, ...]) -> Plan:
@@ -78,19 +79,33 @@ class Shortage:
         return budgets
 
     def _set_budgets(self, view: View, wanted: Mapping[str, float]) -> list[Decision]:
+        """Down at once; up when the old one has not been needed for a while."""
         made = []
         for server in view.servers:
             old, new = self._budgets.get(server.id), wanted.get(server.id)
-            if old == new or (old is not None and new is not None and self._near(server, old, new)):
+            if old is None and new is None:
+                continue
+            if old is None or (new is not None and new < old):
+                self._budget_needed_at_s[server.id] = view.now_s
+            if old is not None and new is not None and self._near(server, old, new):
+                self._budget_needed_at_s[server.id] = view.now_s
+                continue
+            rises = old is not None and (new is None or new > old)
+            since_s = view.now_s - self._budget_needed_at_s[server.id]
+            if rises and since_s < self.settings.budget_hold_s:
                 continue
             if new is None:
-                del self._budgets[server.id]
+                del self._budgets[server.id], self._budget_needed_at_s[server.id]
             else:
                 self._budgets[server.id] = new
+                self._budget_needed_at_s[server.id] = view.now_s
             made.append(_budget_decision(server, new, view))
-        present = {server.id for server in view.servers}
-        self._budgets = {name: bps for name, bps in self._budgets.items() if name in present}
+        self._forget(view.servers)
         return made
+
+    def _forget(self, servers: Sequence[Server]) -> None:
+        for gone in set(self._budgets) - {server.id for server in servers if server.here}:
+            del self._budgets[gone], self._budget_needed_at_s[gone]
 
     def _near(self, server: Server, old_bps: float, new_bps: float) -> bool:
         return abs(old_bps - new_bps) < _BUDGET_STEP * usable_bps(server, self.settings)
@@ -189,7 +204,7 @@ def _budget_decision(server: Server, bps: float | None, view: View) -> Decision:
         server.region,
         "crowd_before_relays",
         f"{sum(ahead.values()) / 1e6:.1f} Mbit/s within {view.lead_time_s:.0f} s, "
-        f"{sum(now.values()) / 1e6:.1f} now; no relay serves by then",
+        f"{sum(now.values()) / 1e6:.1f} now; servers carry less",
         f"{server.id} sends at most {bps / 1e6:.1f} Mbit/s",
         server=server.id,
         budget_bps=bps,

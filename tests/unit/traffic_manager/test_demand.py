@@ -37,6 +37,57 @@ def test_egress_is_shared_out_by_viewers_and_what_nobody_counts_stays_where_it_i
     assert demand.of_region("north").egress_bps == 3e6
 
 
+class Reporting:
+    """One server that reports each second."""
+
+    def __init__(self, role="relay") -> None:
+        self.meter, self.fleet, self.role = DemandMeter(), Fleet(FleetSettings()), role
+        self.now_s = 0.0
+
+    def second(self, count=1, **values) -> Demand:
+        for _ in range(count):
+            self.now_s += 1
+            channels = [channel_report(**values)]
+            sent = values.get("egress_bps", 0.0)
+            report = report_of(
+                sequence=int(self.now_s), role=self.role, channels=channels, egress_bps=sent
+            )
+            self.fleet.report(report, self.now_s)
+            demand = self.meter.measure(self.fleet, self.now_s, {})
+        return demand
+
+
+def test_what_goes_to_nobody_who_is_counted_is_wanted_too_after_a_while():
+    server = Reporting()
+    assert server.second(2, egress_bps=50e6).total().wanted_bps < 10e6
+    assert server.second(60, egress_bps=50e6).total().wanted_bps == pytest.approx(50e6, rel=0.05)
+
+
+def test_buffers_that_fill_at_a_join_are_no_demand():
+    """Ten join each second and fetch four segments of 2 s at once."""
+    server, viewers = Reporting(), 0
+    for second in range(20):
+        viewers += 10
+        rate_bps = (viewers + 10 * 8) * 2.8e6
+        demand = server.second(
+            viewers={"east": viewers}, sessions_created=viewers, egress_bps=rate_bps
+        )
+        assert demand.total().wanted_bps == pytest.approx(viewers * 2.8e6), second
+
+
+def test_what_relays_pull_is_no_demand():
+    meter, fleet = DemandMeter(), Fleet(FleetSettings())
+    for second in range(60):
+        origin = origin_report(
+            second, region="west", egress_bps=12e6, channels=[channel_report(egress_bps=12e6)]
+        )
+        fleet.report(origin, float(second))
+        fleet.report(report_of("a", second, upstream_bps=6e6, channels=[]), float(second))
+        fleet.report(report_of("b", second, upstream_bps=6e6, channels=[]), float(second))
+        total = meter.measure(fleet, float(second), {}).total()
+        assert total.wanted_bps == total.egress_bps == 0.0
+
+
 def test_wanted_is_what_viewers_would_take_not_what_a_budget_lets_through():
     channels = [channel_report(viewers={"east": 100}, egress_bps=40e6)]
     assert measured(report_of(channels=channels)).of_region("east").wanted_bps == 280e6

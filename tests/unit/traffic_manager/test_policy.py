@@ -275,7 +275,17 @@ def test_a_budget_is_lowered_ahead_of_a_crowd_in_proportion():
     world = World(load={"east": 60}, upper={"east": 100})
     assert world.look().budgets == {"origin": pytest.approx(0.6 * 85 * MBPS, rel=0.01)}
     world.load["east"] = 84
-    assert world.look().budgets == {"origin": pytest.approx(0.84 * 85 * MBPS, rel=0.01)}
+    assert world.look(5.0).budgets == {"origin": pytest.approx(0.6 * 85 * MBPS, rel=0.01)}
+    assert world.look(1.0).budgets == {"origin": pytest.approx(0.84 * 85 * MBPS, rel=0.01)}
+
+
+def test_a_forecast_that_wavers_does_not_move_a_budget_up_and_down():
+    world = World(load={"east": 60})
+    for second in range(60):
+        world.upper = {"east": 100 if second % 2 else 70}
+        plan = world.look(1.0)
+        assert second == 0 or plan.budgets, second
+        assert second < 2 or not [d for d in plan.decisions if d.action == "budget"]
 
 
 def test_a_crowd_that_fits_lowers_nothing():
@@ -294,7 +304,8 @@ def test_relays_that_serve_end_it():
     world.order("r-1")
     assert world.look().budgets, "one that is on its way carries nothing yet"
     world.add("r-2")
-    plan = world.look()
+    assert world.look(5.0).budgets
+    plan = world.look(1.0)
     assert plan.budgets == {}
     (lifted,) = [d for d in plan.decisions if d.action == "budget"]
     assert lifted.budget_bps is None and lifted.rule == "relays_suffice"
