@@ -22,6 +22,7 @@ from surgecast.delivery.app import Serving, build_app, serve
 from surgecast.delivery.channels import Directory
 from surgecast.delivery.gauges import watch_directory, watch_feeds, watch_server
 from surgecast.delivery.replica_feed import ReplicaFeeds
+from surgecast.delivery.session_fleet import SessionFleet
 from surgecast.errors import LocalError
 from surgecast.log import Log
 from surgecast.metrics import Metrics, Sample
@@ -72,11 +73,13 @@ class Relay:
         watch_upstream(metrics, self.upstream, self.directory)
         self._watch(metrics)
         api = ApiHandlers(self.directory, self.settings.api, None)
+        passing, token = self.settings.passing, self.settings.control.token
         app = build_app(
             self.directory,
             metrics,
             problems=self._problems,
             warnings=self._warnings,
+            fleet=SessionFleet(self.directory, passing, token, self._clock),
             routes=[*api.routes(), *drain_routes(api, self.drain), *self._replicas.routes()],
         )
         async with serve(app, self.directory, self.settings.http) as at:

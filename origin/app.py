@@ -28,6 +28,7 @@ from surgecast.delivery.channels import Directory
 from surgecast.delivery.gauges import watch_directory, watch_feeds, watch_server
 from surgecast.delivery.replica_feed import ReplicaFeeds
 from surgecast.delivery.self_checker import SelfChecker
+from surgecast.delivery.session_fleet import SessionFleet
 from surgecast.errors import ConfigError, RemoteError
 from surgecast.log import Log
 from surgecast.metrics import Metrics, Sample
@@ -78,11 +79,13 @@ class Origin:
         if self._self_checker is not None:
             self._self_checker.show(metrics)
         api = ApiHandlers(self.directory, self.settings.api, self)
+        passing, token = self.settings.passing, self.settings.control.token
         app = build_app(
             self.directory,
             metrics,
             problems=self._problems,
             warnings=self._warnings,
+            fleet=SessionFleet(self.directory, passing, token, self._clock),
             routes=[
                 *api.routes(),
                 *RecordingHandlers(self, api).routes(),

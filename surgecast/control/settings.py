@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from surgecast.config import Settings
 from surgecast.control.messages import Label, Url
-from surgecast.delivery.settings import EgressSettings, FeedSettings
+from surgecast.delivery.settings import EgressSettings, FeedSettings, PassingSettings
 from surgecast.delivery.tokens import AccessSettings
 from surgecast.units import Seconds
 
@@ -77,6 +77,7 @@ class FleetSettings(Settings):
     access: AccessSettings = AccessSettings()
     control: ControlSettings = ControlSettings()
     feed: FeedSettings = FeedSettings()
+    passing: PassingSettings = PassingSettings()
     peers: tuple[PeerSettings, ...] = Field(
         default=(),
         max_length=64,

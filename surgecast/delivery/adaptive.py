@@ -32,22 +32,32 @@ class Adaptive:
     """A table of histories with its log. A full disk must not end the show: only a restart would
     notice what is missing."""
 
-    def __init__(self, table: SessionTable, session_log: SessionLog | None, log: Log) -> None:
+    def __init__(
+        self, name: str, table: SessionTable, session_log: SessionLog | None, log: Log
+    ) -> None:
+        self.name = name
+        """What it is called between servers."""
         self.table = table
         self._session_log = session_log
         self._log = log
         if session_log is not None:
             session_log.rewrite(table.records())
 
-    def begin(self, session: str) -> None:
-        """A history for a new session, unless it has one."""
-        if session not in self.table:
-            self._remember([self.table.create(session)])
+    def begin(self, session: str, from_msn: int | None = None) -> None:
+        """A history for a session, unless it has one.
 
-    def take_over(self, session: str, from_msn: int) -> None:
-        """A history for a session with an unknown past; remembered when it is shown something."""
-        if session not in self.table:
+        Where its past is not known, it sees nothing before `from_msn`, which nobody has seen.
+        """
+        if session in self.table:
+            return
+        if from_msn is None:
+            self._remember([self.table.create(session)])
+        else:
             self.table.take_over(session, from_msn)
+
+    def is_pending(self, session: str) -> bool:
+        """Whether it was taken over, and shown nothing yet."""
+        return session in self.table and not self.table.records_of(session)
 
     def adopt(self, records: Sequence[Record]) -> None:
         """Histories exactly as another server had them."""

@@ -196,7 +196,7 @@ def _describe_stage(stage: Stage) -> dict[str, Any]:
         "segment_duration_s": float(window.segment_duration_s),
         "first_msn": window.first_msn,
         "next_msn": window.next_msn,
-        "viewers": stage.viewers,
+        "viewers": sum(stage.viewers_by_region().values()),
         "rung_cap": stage.rung_cap,
         "bytes_held": window.bytes_held,
         "bytes_bound": window.bytes_bound,

@@ -20,8 +20,17 @@ from surgecast.delivery.arriving import Arriving, send_arriving, streams
 from surgecast.delivery.assets import CORS, SERVER, Asset, Refusal, Reply, accepts_gzip
 from surgecast.delivery.channels import Directory
 from surgecast.delivery.fastlane import FastHandler, FastRunner, FastServer
+from surgecast.delivery.passing import PASSED_BY, WITHOUT
 from surgecast.delivery.ranges import UNSATISFIABLE
 from surgecast.delivery.rewind import Stored
+from surgecast.delivery.session_fleet import (
+    PASS_PREFIX,
+    Asking,
+    Outcome,
+    SessionFleet,
+    watch_fleet,
+)
+from surgecast.delivery.session_urls import SessionRoute
 from surgecast.delivery.settings import DeliverySettings
 from surgecast.delivery.shelf import Asked, Entry, Route
 from surgecast.delivery.spans import asked_span, count, is_known
@@ -64,9 +73,15 @@ class DeliveryHandlers:
     """The handlers of the full HTTP server."""
 
     def __init__(
-        self, directory: Directory, metrics: Metrics, problems: Problems, warnings: Problems
+        self,
+        directory: Directory,
+        metrics: Metrics,
+        problems: Problems,
+        warnings: Problems,
+        fleet: SessionFleet | None,
     ) -> None:
         self._directory = directory
+        self._fleet = fleet
         self._metrics = metrics
         self._problems = problems
         self._warnings = warnings
@@ -76,9 +91,24 @@ class DeliveryHandlers:
         if request.method == hdrs.METH_OPTIONS:
             return web.Response(status=204, headers=_PREFLIGHT)
         path, _, query = request.raw_path.partition("?")
-        route = self._find(path) or self._open(path)
+        return await self._serve(Asking(request, path, query))
+
+    async def passed(self, request: web.Request) -> web.StreamResponse:
+        """The same, asked for a viewer by another server."""
+        if self._fleet is None or not self._fleet.allows(request):
+            raise web.HTTPForbidden(text="for servers of the fleet\n")
+        path, _, query = request.raw_path.removeprefix(PASS_PREFIX).partition("?")
+        without = set(request.headers.get(WITHOUT, "").split(",")) - {""}
+        asking = Asking(request, path, query, request.headers.get(PASSED_BY, "?"), without)
+        return await self._serve(asking)
+
+    async def _serve(self, asking: Asking) -> web.StreamResponse:
+        request, path, query = asking.request, asking.path, asking.query
+        route = self._find(path) or await self._open(asking)
         if isinstance(route, Refusal):
             return self._refuse(route)
+        if isinstance(route, web.StreamResponse):
+            return route
         if route is None or self._directory.rewind.wants(query):
             past = await self._past(request, path, query)
             if past is not None:
@@ -87,7 +117,11 @@ class DeliveryHandlers:
             raise web.HTTPNotFound(text="there is no such object here, or not yet\n")
         if request.method not in (hdrs.METH_GET, hdrs.METH_HEAD):
             raise web.HTTPMethodNotAllowed(request.method, _METHODS.split(", "))
-        reply = self._ask(route, query)
+        if isinstance(route, Entry) and self._fleet is not None:
+            away = self._fleet.turn_away(asking)
+            if away is not None:
+                return away
+        reply = self._ask(route, asking)
         while isinstance(reply, Wait):
             if isinstance(reply, Arriving) and streams(request):
                 return await send_arriving(request, reply)
@@ -118,18 +152,22 @@ class DeliveryHandlers:
         # The raw path: an encoded or dotted spelling of a known URL is another URL, and unknown.
         return self._directory.routes.get(f"GET {path}".encode("utf-8", "surrogateescape"))
 
-    def _open(self, path: str) -> Route | Refusal | None:
-        """The URL of a session that asks for it for the first time."""
-        found = self._directory.find_session(path)
-        if isinstance(found, tuple):
-            stage, url = found
-            return stage.urls.open(url)
-        return found
+    async def _open(self, asking: Asking) -> Outcome | None:
+        """The URL of a session that asks for it for the first time here."""
+        found = self._directory.find_session(asking.path)
+        if not isinstance(found, tuple):
+            return found
+        stage, url = found
+        if self._fleet is not None:
+            return await self._fleet.settle(stage, url, asking)
+        return stage.urls.open(url)
 
-    def _ask(self, route: Route, query: str) -> Reply | Wait:
+    def _ask(self, route: Route, asking: Asking) -> Reply | Wait:
         if isinstance(route, Entry):
             return route.create(secrets.token_urlsafe(16))
-        return route.ask(query) if isinstance(route, Asked) else route
+        if isinstance(route, SessionRoute):
+            return route.ask_through(asking.passed_by, asking.query)
+        return route.ask(asking.query) if isinstance(route, Asked) else route
 
     async def healthz(self, request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -237,20 +275,27 @@ def build_app(
     problems: Problems = no_problems,
     warnings: Problems = no_problems,
     routes: Sequence[web.RouteDef] = (),
+    fleet: SessionFleet | None = None,
 ) -> web.Application:
     """The application. `routes` are the caller's own (`api.routes(...)`, a player page).
 
-    With `problems` the process is not ready; `warnings` are only told.
+    With `problems` the process is not ready; `warnings` are only told. `fleet` is for a server
+    that may have neighbours.
     """
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await _guard(request, handler, metrics)
 
-    handlers = DeliveryHandlers(directory, metrics, problems, warnings)
+    handlers = DeliveryHandlers(directory, metrics, problems, warnings, fleet)
     app = web.Application(middlewares=[guard], client_max_size=64 * 1024)
     app.on_response_prepare.append(_finish_headers)
     app.router.add_route("*", "/live/{tail:.*}", handlers.live)
+    if fleet is not None:
+        app.router.add_get(PASS_PREFIX + "/live/{tail:.*}", handlers.passed)
+        app.router.add_routes(fleet.routes())
+        app.cleanup_ctx.append(fleet.beside)
+        watch_fleet(metrics, fleet)
     app.router.add_get("/healthz", handlers.healthz)
     app.router.add_get("/readyz", handlers.readyz)
     app.router.add_get("/metrics", handlers.metrics)

@@ -14,7 +14,6 @@ from typing import Protocol
 
 from surgecast.clock import Clock
 from surgecast.delivery.adaptation import Load
-from surgecast.delivery.adaptive import Adaptive
 from surgecast.delivery.assets import (
     PLAYLIST_TYPE,
     SEGMENT_TYPE,
@@ -22,7 +21,6 @@ from surgecast.delivery.assets import (
     Refusal,
     Reply,
     Tallies,
-    private,
 )
 from surgecast.delivery.crowds import Share
 from surgecast.delivery.egress import EgressMeter
@@ -33,6 +31,7 @@ from surgecast.delivery.neighbours import Neighbour, Neighbours
 from surgecast.delivery.remembering import Memory
 from surgecast.delivery.rewind import Rewind
 from surgecast.delivery.rung_choice import Balance, RungChoice
+from surgecast.delivery.segment_sessions import SegmentSessions
 from surgecast.delivery.session_shows import PartShow, SegmentShow, VariantShow
 from surgecast.delivery.session_urls import Access, Found, SessionUrls
 from surgecast.delivery.sessions import SessionTable
@@ -44,11 +43,8 @@ from surgecast.delivery.settings import (
 )
 from surgecast.delivery.shelf import Entry, Routes, Shelf, Supply
 from surgecast.delivery.tokens import AccessSettings, Keyring
-from surgecast.delivery.viewers import Viewer
 from surgecast.delivery.waiting import Turnstile
 from surgecast.errors import ConfigError, LocalError
-from surgecast.hls.model import MultivariantPlaylist
-from surgecast.hls.render import render_multivariant
 from surgecast.log import Log
 from surgecast.media.low_latency_window import LowLatencyWindow
 from surgecast.media.part import PartSet
@@ -127,15 +123,20 @@ class Stage:
         self._shelf = Shelf(shared.routes, name, shared.supply)
         self._adaptation = adaptation
         self._journal = memory.journal
-        self._session_assets: dict[PlaylistText, Asset] = {}
         max_age = f"max-age={max(1, window.target_duration_s // 2)}"
         self._cached: Callable[[], str] = lambda: max_age
-        told = log.bind(channel=name)
-        self._adaptive = Adaptive(self.sessions, memory.session_log, told)
-        self._variants = Adaptive(self.variants, memory.variant_session_log, told)
         self._marks_all = sessions.mark == "all"
         self.urls = SessionUrls(name, self._shelf, sessions, shared.access, shared.clock)
-        self._serve_sessions()
+        self.segment_sessions = SegmentSessions(
+            window,
+            (self.sessions, memory.session_log),
+            (self.variants, memory.variant_session_log),
+            self.urls,
+            shared.tallies,
+            shared.turnstile,
+            shared.clock,
+            log.bind(channel=name),
+        )
         for kept in window.kept:
             self._open_segments(kept)
         self._open_playlists()
@@ -152,8 +153,7 @@ class Stage:
         if self._journal is not None:
             self._journal.advance(segments, number)
         shares = self._share((self.sessions, self.variants), segments.msn)
-        for book, granted in zip((self._adaptive, self._variants), shares, strict=True):
-            book.fix(segments.msn, discontinuity=segments.discontinuity, shares=granted)
+        self.segment_sessions.fix(segments.msn, segments.discontinuity, shares)
         self.window.publish(segments)
         self._judge()
 
@@ -272,7 +272,7 @@ class Stage:
         if self.low_latency is not None:
             self.low_latency.window.end()
         self._open_playlists()
-        self._session_assets.clear()
+        self.segment_sessions.changed()
         for watcher in self._shared.watchers:
             watcher.ended(self)
 
@@ -291,73 +291,15 @@ class Stage:
         self.window.set_measured(measured)
         self._open_playlists()
 
-    # Sessions by their URLs.
-
-    def _serve_sessions(self) -> None:
-        urls = self.urls
-        urls.serve("s/", "adaptive.m3u8", self._ask_adaptive, plays=False)
-        urls.serve("s/", "media.m3u8", self._ask_session, plays=True)
-        urls.serve("s/", "index.m3u8", self._ask_index, plays=False)
-        for rung in self.variants.rungs:
-            answer = partial(self._ask_variant, rung)
-            urls.serve("s/", f"{rung}/media.m3u8", answer, plays=True)
-        urls.keep(self._adaptive)
-        urls.keep(self._variants)
-
     def create_session(self, session: str) -> Reply:
-        """A new session and its one-variant playlist (rules R3, R27). Raises SessionsFull."""
-        viewer, token = self.urls.enter(session)
-        return self._one_variant(viewer, f"s/{token}/")
-
-    def create_index_session(self, session: str) -> Reply:
-        """A new session and its multivariant playlist. Raises SessionsFull."""
-        viewer, token = self.urls.enter(session)
-        return self._all_variants(viewer, f"s/{token}/")
-
-    def _ask_adaptive(self, viewer: Viewer, _token: str, _query: str) -> Reply:
-        return self._one_variant(viewer, "")
-
-    def _ask_index(self, viewer: Viewer, _token: str, _query: str) -> Reply:
-        return self._all_variants(viewer, "")
-
-    def _one_variant(self, viewer: Viewer, folder: str) -> Reply:
-        if not self.window.ready:
-            return _NOT_YET
-        self._adaptive.begin(viewer.session)
-        variant = self.window.variant(self.window.renditions[0], f"{folder}media.m3u8")
-        text = PlaylistText(render_multivariant(MultivariantPlaylist((variant,))))
-        return self._private_asset(text, "adaptive")
-
-    def _all_variants(self, viewer: Viewer, folder: str) -> Reply:
-        if not self.window.ready:
-            return _NOT_YET
-        self._variants.begin(viewer.session)
-        return self._private_asset(self.window.multivariant(folder), "multivariant")
-
-    def _ask_session(self, viewer: Viewer, _token: str, _query: str) -> Reply:
-        return self._session_playlist(self._adaptive, viewer.session, "")
-
-    def _ask_variant(self, rung: str, viewer: Viewer, _token: str, _query: str) -> Reply:
-        return self._session_playlist(self._variants, viewer.session, rung)
-
-    def _session_playlist(self, book: Adaptive, session: str, view: str) -> Reply:
-        text = book.table.playlist(session, view)
-        if text is None:
-            book.begin(session)
-            text = book.table.playlist(session, view)
-            if text is None:
-                return _NOT_YET
-        asset = self._session_assets.get(text)
-        if asset is None:
-            asset = self._session_assets[text] = self._private_asset(text, "session_playlist")
-        return asset
+        """A session whose rung the server chooses; its one-variant playlist."""
+        return self.segment_sessions.create(session)
 
     def close(self) -> None:
         """Take every URL of this channel off the table."""
         self._unsubscribe()
         self.rungs.close()
-        self._adaptive.close()
-        self._variants.close()
+        self.segment_sessions.close()
         if self.low_latency is not None:
             self.low_latency.close()
         self._shelf.clear()
@@ -373,7 +315,7 @@ class Stage:
                 self._shelf.remove(old.object_name(rung))
         self._open_segments(segments)
         self._open_playlists()
-        self._session_assets.clear()
+        self.segment_sessions.changed()
         self.urls.expire()
         if self._journal is not None:
             self._journal.mirror(segments, self.window.discontinuity_number, gone)
@@ -403,12 +345,12 @@ class Stage:
             if text is not None:
                 self._shelf.put(f"{rung}/media.m3u8", self._shared_asset(text, "media_playlist"))
         if "adaptive.m3u8" not in self._shelf:
-            self._shelf.put("adaptive.m3u8", Entry(self.create_session))
+            self._shelf.put("adaptive.m3u8", Entry(self.segment_sessions.create))
         if not self._marks_all:
             asset = self._shared_asset(self.window.multivariant(), "multivariant")
             self._shelf.put("index.m3u8", asset)
         elif "index.m3u8" not in self._shelf:
-            self._shelf.put("index.m3u8", Entry(self.create_index_session))
+            self._shelf.put("index.m3u8", Entry(self.segment_sessions.create_index))
 
     def _shared_asset(self, text: PlaylistText, kind: str) -> Asset:
         return Asset(
@@ -420,12 +362,7 @@ class Stage:
             zipped=text.zipped,
         )
 
-    def _private_asset(self, text: PlaylistText, kind: str) -> Asset:
-        tally = self._shared.tallies.of(kind)
-        return Asset(text.body, PLAYLIST_TYPE, private, tally, zipped=text.zipped)
 
-
-_NOT_YET = Refusal(404, "nothing is on show here yet")
 _SESSION_PATH = re.compile(r"/live/([^/]+)/((?:ll/)?s/.*)")
 ALONE = Neighbour("origin", "http://127.0.0.1:8080", "default", True, True)
 """A server that was told nothing of itself."""
@@ -444,7 +381,9 @@ class Directory:
         own: Neighbour = ALONE,
     ) -> None:
         self.turnstile = Turnstile(waiters_max)
-        self._access = Access(Keyring(access or AccessSettings()), Neighbours(own))
+        self._access = Access(
+            Keyring(access or AccessSettings()), Neighbours(own), began_utc=clock.utc()
+        )
         self._balance = Balance(egress or EgressSettings())
         self._shared = Shared(clock, self.turnstile, self._access, self._balance)
         self.routes = self._shared.routes
@@ -573,6 +512,7 @@ class Directory:
     def release_waiters(self) -> None:
         """The server stops: nobody waits any more."""
         for stage in self:
+            stage.segment_sessions.room.release()
             if stage.low_latency is not None:
                 stage.low_latency.room.release()
         for watcher in self._shared.watchers:

@@ -22,14 +22,12 @@ from surgecast.delivery.assets import (
 from surgecast.delivery.crowds import Share
 from surgecast.delivery.reload import parse_directives
 from surgecast.delivery.session_shows import DELTA
-from surgecast.delivery.session_urls import SessionUrls
+from surgecast.delivery.session_urls import SessionUrls, Visit
 from surgecast.delivery.sessions import SessionTable
 from surgecast.delivery.shelf import Asked, Entry, Shelf
 from surgecast.delivery.viewers import Viewer
 from surgecast.delivery.waiting import Turnstile, Wait, WaitingRoom
 from surgecast.errors import RemoteError
-from surgecast.hls.model import MultivariantPlaylist
-from surgecast.hls.render import render_multivariant
 from surgecast.log import Log
 from surgecast.media.low_latency_window import LowLatencyWindow, Publication
 from surgecast.media.parent import base_name
@@ -99,11 +97,11 @@ class LowLatencyStage:
         }
         self._log = log
         self._refused_init: InitSet | None = None
-        self._adaptive = Adaptive(sessions, session_log, log)
+        self._adaptive = Adaptive("low_latency", sessions, session_log, log)
         urls.keep(self._adaptive)
-        urls.serve("ll/s/", "adaptive.m3u8", self._ask_adaptive, plays=False)
+        urls.serve("ll/s/", "adaptive.m3u8", self._one_variant, plays=False)
         urls.serve("ll/s/", "media.m3u8", self._ask_session, plays=True)
-        urls.serve("s/", MULTIVARIANT, self._ask_marked, plays=False)
+        urls.serve("s/", MULTIVARIANT, self._all_variants, plays=False)
         shelf.put(ADAPTIVE, Entry(self.create_session))
         if marks_all:
             shelf.put(MULTIVARIANT, Entry(self.create_marked))
@@ -162,47 +160,52 @@ class LowLatencyStage:
 
     def create_session(self, session: str) -> Reply:
         """As `adaptive.m3u8`, where rungs can follow one another without a discontinuity."""
-        refusal = self._refusal()
-        if refusal is not None:
-            return refusal
-        viewer, token = self._urls.enter(session)
-        return self._one_variant(viewer, f"s/{token}/")
+        return self._refusal() or self._one_variant(self._urls.enter(session, "ll/s/"), "")
 
     def create_marked(self, session: str) -> Reply:
         """A session whose player chooses."""
+        return self._all_variants(self._urls.enter(session), "") if self.window.ready else _NOT_YET
+
+    def _all_variants(self, visit: Visit, _query: str) -> Reply:
         if not self.window.ready:
             return _NOT_YET
-        _, token = self._urls.enter(session)
-        return self._private_asset(self.window.multivariant(f"s/{token}/"), "multivariant")
-
-    def _ask_marked(self, _viewer: Viewer, _token: str, _query: str) -> Reply:
-        if not self.window.ready:
-            return _NOT_YET
-        return self._private_asset(self.window.multivariant(), "multivariant")
-
-    def _ask_adaptive(self, viewer: Viewer, _token: str, _query: str) -> Reply:
-        return self._refusal() or self._one_variant(viewer, "")
+        uris = (f"ll/{rung}/media.m3u8" for rung in self.window.rungs)
+        variants = map(self.window.variant, self.window.renditions, uris)
+        return self._private_asset(self._urls.multivariant(visit, variants), "multivariant")
 
     def _refusal(self) -> Refusal | None:
         if not self.window.ready:
             return _NOT_YET
         return None if self.window.one_init else _NOT_ALIKE
 
-    def _one_variant(self, viewer: Viewer, folder: str) -> Reply:
-        self._adaptive.begin(viewer.session)
-        variant = self.window.variant(self.window.renditions[0], f"{folder}media.m3u8")
-        text = PlaylistText(render_multivariant(MultivariantPlaylist((variant,))))
-        return self._private_asset(text, "adaptive")
+    def _one_variant(self, visit: Visit, _query: str) -> Reply:
+        refusal = self._refusal()
+        if refusal is not None:
+            return refusal
+        self._begin(visit.viewer)
+        variants = [self.window.variant(self.window.renditions[0], "media.m3u8")]
+        return self._private_asset(self._urls.multivariant(visit, variants), "adaptive")
 
-    def _ask_session(self, viewer: Viewer, _token: str, query: str) -> Reply | Wait:
-        return self._ask(partial(self._session_playlist, viewer.session), query)
+    def _begin(self, viewer: Viewer) -> None:
+        taken = viewer.taken and not self.window.ended
+        self._adaptive.begin(viewer.session, self.undecided_msn if taken else None)
+
+    def _ask_session(self, visit: Visit, query: str) -> Reply | Wait:
+        session = visit.viewer.session
+        if self.window.ready and session not in self.sessions:
+            self._begin(visit.viewer)
+        first_msn = self.sessions.waits_for(session)
+        playlist = partial(self._session_playlist, session)
+        if first_msn is not None and not self.window.ended:
+            return self._wait(first_msn, 0, partial(playlist, delta=False, blocking=True))
+        return self._ask(playlist, query)
 
     def _session_playlist(self, session: str, *, delta: bool, blocking: bool) -> Reply:
-        self._adaptive.begin(session)
         text = self.sessions.playlist(session, DELTA if delta else "")
         return _NOT_YET if text is None else self._private_asset(text, "session_playlist")
 
-    def _ask_variant(self, rung: str, _viewer: Viewer, _token: str, query: str) -> Reply | Wait:
+    def _ask_variant(self, rung: str, _visit: Visit, query: str) -> Reply | Wait:
+        """The same for all who watch that rung: no session has a history here."""
         return self._ask(partial(self._variant_playlist, rung), query)
 
     def _variant_playlist(self, rung: str, *, delta: bool, blocking: bool) -> Reply:

@@ -44,8 +44,8 @@ class Neighbours:
         if owner in takers:
             return owner
         heirs = takers or {self.own.server}
-        return max(heirs, key=lambda server: (_weight(session, server), server))
+        return max(heirs, key=lambda server: (weight(session, server), server))
 
 
-def _weight(session: str, server: str) -> bytes:
+def weight(session: str, server: str) -> bytes:
     return hashlib.blake2b(f"{session} {server}".encode(), digest_size=8).digest()

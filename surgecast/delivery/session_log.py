@@ -9,9 +9,10 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from surgecast.delivery.histories import Change, Creation, Record, Switch
+from surgecast.delivery.histories import Record
+from surgecast.delivery.session_records import record_of, values_of
 from surgecast.errors import ConfigError, LocalError
 from surgecast.log import Log
 
@@ -50,7 +51,7 @@ class FileSessionLog:
         try:
             if self._file is None:
                 raise LocalError(f"{self._path}: is closed")
-            self._file.write(b"".join(map(line_of, records)))
+            self._file.write(b"".join(map(_line, records)))
         except OSError as error:
             raise LocalError(f"{self._path}: cannot be written: {error.strerror}") from error
         self._lines += len(records)
@@ -58,7 +59,7 @@ class FileSessionLog:
     def rewrite(self, records: Sequence[Record]) -> None:
         """Replace everything by `records`. Raises LocalError."""
         try:
-            self._new.write_bytes(b"".join(map(line_of, records)))
+            self._new.write_bytes(b"".join(map(_line, records)))
             os.replace(self._new, self._path)
             self.close()
             self._file = self._path.open("ab", buffering=0)
@@ -91,21 +92,5 @@ class FileSessionLog:
             log.warning("unreadable lines in session log", path=str(self._path), lines=unreadable)
 
 
-def line_of(record: Record) -> bytes:
-    values: dict[str, Any] = {"session": record.session, "requested": record.requested}
-    if isinstance(record, Creation):
-        values |= {"rung": record.rung, "tags_gone": record.tags_gone}
-        values |= {"from_msn": record.from_msn} if record.from_msn else {}
-    else:
-        change = record.change
-        values |= {"msn": change.msn, "rung": change.rung, "tagged": change.tagged}
-    return json.dumps(values).encode() + b"\n"
-
-
-def record_of(values: Any) -> Record:
-    session, requested = str(values["session"]), str(values["requested"])
-    if "msn" in values:
-        change = Change(int(values["msn"]), str(values["rung"]), tagged=bool(values["tagged"]))
-        return Switch(session, requested, change)
-    tags_gone, from_msn = int(values["tags_gone"]), int(values.get("from_msn", 0))
-    return Creation(session, requested, str(values["rung"]), tags_gone, from_msn)
+def _line(record: Record) -> bytes:
+    return json.dumps(values_of(record)).encode() + b"\n"

@@ -62,6 +62,12 @@ class SessionSettings(Settings):
         description="whose playlists have a session in their URL; with `adaptive`, `index.m3u8` "
         "and `ll.m3u8` are the same for all, a CDN can keep them, and their viewers do not count",
     )
+    pathways_max: int = Field(
+        default=2,
+        ge=0,
+        le=8,
+        description="other servers that a session's multivariant playlist names beside this one",
+    )
     sessions_max: int = Field(
         default=20_000, ge=1, description="sessions of one channel; more are answered 503"
     )
@@ -70,6 +76,29 @@ class SessionSettings(Settings):
     )
     unused_expiry_s: Seconds = Field(
         default=15.0, description="the same for a session whose playlist was never fetched"
+    )
+
+
+class PassingSettings(Settings):
+    """How requests for sessions of other servers are passed on to them."""
+
+    connect_timeout_s: Seconds = Field(
+        default=1.0, description="a server that takes longer to connect to is dead"
+    )
+    silent_s: Seconds = Field(
+        default=2.0, description="a server that does not answer so long is asked whether it lives"
+    )
+    look_again_s: Seconds = Field(
+        default=2.0, description="a server found dead is looked at again after this time"
+    )
+    passes_max: int = Field(
+        default=2000, ge=1, description="requests on their way to others; more are answered 503"
+    )
+    claim_after_passes: int = Field(
+        default=6,
+        ge=2,
+        description="a session that asked here so often in a row is taken from its owner, "
+        "where it asked for nothing meanwhile",
     )
 
 

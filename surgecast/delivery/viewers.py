@@ -35,6 +35,14 @@ class Viewer:
     """When its token is good no longer."""
     seen_at: float
     plays: bool = False
+    taken: bool = False
+    """Its past is not known here: some of it may have been shown by another server."""
+    sure: bool = True
+    """False where another server may have taken it over meanwhile: to be found out."""
+    passed_by: str = ""
+    """The server that passed on its latest request; empty where it came itself."""
+    passes: int = 0
+    """How often in a row that was so."""
     urls: set[str] = field(default_factory=set, repr=False)
     """Opened for it, below the channel."""
 

@@ -13,7 +13,9 @@ from tests.support.parts import PARTS, Encoder, low_latency_window
 from tests.support.shows import RUNGS, Show, show
 
 CHANNEL = "/live/demo/"
-ACCESS = AccessSettings(keys=(KeySettings(id="k1", secret=SecretStr("a secret of sixteen")),))
+ACCESS = AccessSettings(
+    keys=(KeySettings(id="k1", secret=SecretStr("a secret of sixteen")),), token_life_s=100.0
+)
 
 
 async def get(shown: Show, path: str) -> tuple[int, str]:
