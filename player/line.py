@@ -3,9 +3,9 @@
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import urljoin, urlsplit
 
 from player.part_tracker import Piece
+from player.places import rebased
 
 
 @dataclass(slots=True, eq=False)
@@ -113,19 +113,3 @@ class Line:
         for item in self._items:
             if not item.under_way and not item.finished:
                 item.rebase(base)
-
-
-def rebased(url: str, old: str, new: str) -> str:
-    """`url`, which the playlist `old` named, as `new` would name it on its server.
-
-    Only what was named relative to the playlist moves with it.
-    """
-    there, base = urlsplit(url), urlsplit(old)
-    if there.netloc != base.netloc or old == new:
-        return url
-    steps, folders = there.path.split("/"), base.path.split("/")[:-1]
-    shared = 0
-    while shared < min(len(steps) - 1, len(folders)) and steps[shared] == folders[shared]:
-        shared += 1
-    relative = "/".join([".."] * (len(folders) - shared) + steps[shared:])
-    return urljoin(new, f"./{relative}" + (f"?{there.query}" if there.query else ""))

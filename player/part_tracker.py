@@ -7,11 +7,12 @@ next, so the server answers the moment there is news (RFC 8216bis sections 6.2.5
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from urllib.parse import urljoin
 
+from player.places import rebased
 from player.tracker import Anomaly, AnomalyKind
 from surgecast.errors import RemoteError
 from surgecast.hls.delta import merge
@@ -132,6 +133,8 @@ class PartTracker:
     def move(self, url: str) -> None:
         """Go on with the same rendition on another server: what was seen must be there too."""
         if self.url != url:
+            there = (replace(p, url=rebased(p.url, self.url, url)) for p in self.pieces)
+            self.pieces = deque(there)
             self.url, self._wish = url, None
             self._map_url = None
 

@@ -41,6 +41,16 @@ class LowLatency:
 
 
 @dataclass(frozen=True, slots=True)
+class Sync:
+    """How well the picture was where everybody's is."""
+
+    target_s: float
+    """Behind the server's clock."""
+    off_median_ms: float | None
+    off_p95_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Seconds throughout, except counts. Also the shape of the updates while playing."""
 
@@ -71,6 +81,8 @@ class Report:
     """Why the viewing ended early; None when it did not."""
     low_latency: LowLatency | None = None
     """None where it played plainly."""
+    sync: Sync | None = None
+    """None where everybody plays at a latency of his own."""
     plain_because: str | None = None
     """Why it did although low latency was asked for."""
 
@@ -133,9 +145,18 @@ def as_table(report: Report) -> Table:
     }
     if report.low_latency is not None:
         rows |= _low_latency(report.low_latency)
+    if report.sync is not None:
+        rows["sync"] = _sync(report.sync)
     for name, value in rows.items():
         table.add_row(name, value)
     return table
+
+
+def _sync(sync: Sync) -> str:
+    if sync.off_median_ms is None or sync.off_p95_ms is None:
+        return f"at {sync.target_s:g} s: never"
+    off = f"off by {sync.off_median_ms:.0f} ms, p95 {sync.off_p95_ms:.0f} ms"
+    return f"at {sync.target_s:g} s: {off}"
 
 
 def _low_latency(seen: LowLatency) -> dict[str, str]:

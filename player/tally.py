@@ -3,7 +3,27 @@
 from collections import Counter
 
 from player.buffer import PlaybackBuffer, State
-from player.report import LowLatency, Report, latency_of
+from player.report import LowLatency, Report, Sync, latency_of
+
+SAMPLES_MAX = 4096
+"""Kept of one figure; a longer viewing keeps every second, then every fourth, and so on."""
+
+
+class Samples:
+    """A figure over a viewing of any length, thinned evenly."""
+
+    def __init__(self) -> None:
+        self.values: list[float] = []
+        self._every = 1
+        self._seen = 0
+
+    def add(self, value: float) -> None:
+        if self._seen % self._every == 0:
+            self.values.append(value)
+            if len(self.values) >= SAMPLES_MAX:
+                self.values = self.values[::2]
+                self._every *= 2
+        self._seen += 1
 
 
 class Tally:
@@ -21,7 +41,8 @@ class Tally:
         self._last_rung = ""
         self._switches = 0
         self._received_bytes = 0
-        self._latencies: list[float] = []
+        self._latencies = Samples()
+        self._off_s = Samples()
 
     def low_latency_reload(self, blocking: bool, delta: bool) -> None:
         """A playlist came that was asked for like this."""
@@ -40,7 +61,11 @@ class Tally:
         """Note how far behind `utc` the picture is, where there is one."""
         playhead = buffer.playhead_utc
         if buffer.state is State.PLAYING and playhead is not None:
-            self._latencies.append(utc - playhead)
+            self._latencies.add(utc - playhead)
+
+    def off_sync(self, off_s: float) -> None:
+        """The picture is so far from everybody's."""
+        self._off_s.add(abs(off_s))
 
     def report(
         self,
@@ -50,6 +75,7 @@ class Tally:
         bandwidth_bps: float,
         error: str | None,
         low_latency: LowLatency | None = None,
+        sync_target_s: float | None = None,
     ) -> Report:
         """The viewing so far."""
         return Report(
@@ -59,7 +85,7 @@ class Tally:
             startup_s=buffer.startup_s,
             stalls=len(buffer.stalls),
             stall_s=buffer.stall_s(),
-            live_latency_s=latency_of(self._latencies),
+            live_latency_s=latency_of(self._latencies.values),
             state=buffer.state.value,
             rung=buffer.rung,
             buffered_s=buffer.buffered_s,
@@ -74,4 +100,11 @@ class Tally:
             rejoins=self.rejoins,
             error=error,
             low_latency=low_latency,
+            sync=None if sync_target_s is None else self._sync(sync_target_s),
         )
+
+    def _sync(self, target_s: float) -> Sync:
+        off = latency_of(self._off_s.values)
+        if off is None:
+            return Sync(target_s, None, None)
+        return Sync(target_s, off.median_s * 1000, off.p95_s * 1000)

@@ -5,11 +5,12 @@ section 6.2.4), so a switch to another variant keeps the place in the stream.
 """
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from urllib.parse import urljoin, urlsplit
 
+from player.places import rebased
 from surgecast.hls.model import MediaPlaylist, MediaSegment
 
 HOLD_BACK_TARGETS = 3
@@ -81,6 +82,8 @@ class Tracker:
 
     def move(self, url: str) -> None:
         """Go on with the same playlist on another server: what was seen must be there too."""
+        there = (replace(fetch, url=rebased(fetch.url, self.url, url)) for fetch in self.fetches)
+        self.fetches = deque(there)
         self.url = url
 
     def update(self, playlist: MediaPlaylist, loaded_at: float) -> Update:

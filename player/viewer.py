@@ -230,7 +230,8 @@ class Viewer:
                 rate=self.rate,
             )
         bps = self.estimate.bps()
-        report = self.tally.report(self.url, elapsed_s, self.buffer, bps, self.error, seen)
+        sync_s = self.sync_target_s if self.habits.sync else None
+        report = self.tally.report(self.url, elapsed_s, self.buffer, bps, self.error, seen, sync_s)
         return replace(report, plain_because=self.plain_because)
 
     # The entry.
@@ -564,6 +565,7 @@ class Viewer:
         skipped_s = self.buffer.skip(sync_jump_s(latency_s, target_s, self.buffer.buffered_s), now)
         self.jumps += skipped_s > 0
         self.rate = sync_rate(latency_s - skipped_s, target_s)
+        self.tally.off_sync(latency_s - skipped_s - target_s)
         self.buffer.set_rate(self.rate, now)
 
     def _keep_pace(self, feed: PartFeed, now: float) -> None:

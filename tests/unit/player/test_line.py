@@ -2,8 +2,9 @@
 
 import pytest
 
-from player.line import Item, Line, rebased
+from player.line import Item, Line
 from player.part_tracker import Kind, Piece
+from player.places import rebased
 
 BASE = "http://a/live/demo/ll/720p/media.m3u8"
 

@@ -128,3 +128,28 @@ def test_an_empty_playlist_is_waited_for() -> None:
     tracker.update(playlist_at(0, count=0), 0.0)
     tracker.update(playlist_at(0, count=4), 1.0)
     assert drained(tracker) == [0, 1, 2, 3]
+
+
+def test_what_is_queued_moves_along_to_another_server() -> None:
+    tracker = Tracker("http://a/live/demo/720p/media.m3u8")
+    segments = tuple(MediaSegment(f"7-{msn}.ts", 2.0) for msn in range(8))
+    tracker.update(MediaPlaylist(2, 0, 0, segments), 0.0)
+    tracker.move("http://b/live/demo/720p/media.m3u8")
+    assert [fetch.url for fetch in tracker.fetches] == [
+        f"http://b/live/demo/720p/7-{msn}.ts" for msn in (5, 6, 7)
+    ]
+    assert not tracker.update(MediaPlaylist(2, 0, 0, segments), 2.0).anomalies
+
+
+def test_a_discontinuity_number_that_changes_is_told() -> None:
+    """R2: of a segment that was listed before, however far the window has moved."""
+    tracker = Tracker("http://a/media.m3u8")
+    marks = [False, False, True, False, True, False, False, False]
+    segments = tuple(
+        MediaSegment(f"7-{msn}.ts", 2.0, discontinuity=mark) for msn, mark in enumerate(marks)
+    )
+    tracker.update(MediaPlaylist(2, 0, 5, segments), 0.0)
+    assert not tracker.update(MediaPlaylist(2, 3, 6, segments[3:]), 2.0).anomalies
+    (anomaly,) = tracker.update(MediaPlaylist(2, 3, 5, segments[3:]), 4.0).anomalies
+    assert anomaly.kind is AnomalyKind.DISCONTINUITY_CHANGED
+    assert anomaly.detail == "segment 3 had number 6, has 5"
