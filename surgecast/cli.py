@@ -19,7 +19,7 @@ COMMANDS = {
     "play": ("player.cli", "watch a stream without a screen and report how it went"),
     "swarm": ("player.swarm_cli", "be a crowd: thousands of light viewers, and one report"),
     "check": ("player.check_cli", "watch a stream and name the HLS rules it breaks"),
-    "demo": ("surgecast.demo", "a live channel, its page and a viewer, on this machine"),
+    "demo": ("surgecast.demo.cli", "a crowd comes, and all of it answers, on this machine"),
 }
 
 

@@ -20,7 +20,7 @@ from traffic_manager.settings import PolicySettings
 from traffic_manager.supply import Supply, supply_of, usable_bps
 from traffic_manager.view import View
 
-_BUDGET_STEP = 0.05
+_BUDGET_STEP = 0.15
 """A budget that stands is changed only by more than this share of what the server can send."""
 
 

@@ -161,3 +161,10 @@ def test_a_quantile_that_is_none_is_refused(make):
     forecast = taught(make, [1.0]).forecast([10.0])
     with pytest.raises(ValueError, match=r"no quantile 0\.9; allowed: 0\.05"):
         forecast.upper(0.9)
+
+
+@every
+def test_a_show_that_begins_with_nobody_makes_no_forecast_absurd(make):
+    """A rise from nothing has no measure in shares of what was there before."""
+    forecaster = taught(make, [0.0] * 30 + [2e6 * second for second in range(60)] + [1.2e8] * 60)
+    assert forecaster.forecast((10.0,)).upper(0.95) < 1e9

@@ -24,6 +24,7 @@ from surgecast.hls import rulebook
 from surgecast.metrics import Metrics
 from tests.repo import tree
 from traffic_manager.api import OPERATIONS
+from traffic_manager.manager_settings import ManagerSettings
 
 DOCS = tree.ROOT / "docs"
 KEYS = {"STUDIO_KEY": "studio-key", "FIELD_PASSPHRASE": "field-passphrase"}
@@ -112,6 +113,8 @@ def test_yaml_in_the_docs_loads(page):
             loads(block, RelaySettings, environ=KEYS)
         elif "channels:" in block:
             loads(block, OriginSettings, environ=KEYS)
+        elif "regions:" in block or "policy:" in block:
+            loads(block, ManagerSettings, environ=KEYS)
         else:
             source = "" if "source:" in block else "source: {kind: test}\n"
             loads(source + block, ChannelSettings, environ=KEYS)

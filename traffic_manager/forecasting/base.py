@@ -34,6 +34,9 @@ _SPREAD_AT_A_MINUTE = 0.15
 """Assumed standard deviation, as a share of the level; it grows with the root of the horizon."""
 _GAP_MAX_S = 30.0
 """Nothing is learned of errors across a longer silence."""
+_SHARE_OF_MIN = 0.15
+"""An error is a share of the level it was made at. A show that begins rises from next to nothing,
+and what that would be as a share says nothing of any later rise."""
 _NORMAL = (-1.645, -0.674, 0.0, 0.674, 1.645)
 """Quantiles of the normal distribution, for `QUANTILES`."""
 
@@ -156,9 +159,9 @@ class Forecaster(ABC):
         for errors, pending in zip(self._errors, self._pending, strict=True):
             while pending and pending[0][0] <= at_s:
                 due_s, expected, level = pending.popleft()
-                if gap_s <= _GAP_MAX_S:
-                    part = (due_s - self.at_s) / gap_s
-                    came = self.level + part * (value - self.level)
+                part = (due_s - self.at_s) / gap_s
+                came = self.level + part * (value - self.level)
+                if gap_s <= _GAP_MAX_S and level >= _SHARE_OF_MIN * came:
                     errors.append((came - expected) / max(level, 1.0))
 
     def _remember_expectations(self) -> None:
