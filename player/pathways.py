@@ -159,11 +159,17 @@ def _cloned(copy: Copy, clone: Clone) -> str:
     url = (clone.uris or {}).get(stable, copy.url) if stable is not None else copy.url
     parts = urlsplit(url)
     if clone.host and url == copy.url:
-        parts = parts._replace(netloc=clone.host)
+        parts = parts._replace(netloc=_with_port(clone.host, parts.port))
     if clone.params:
         asked = dict(parse_qsl(parts.query, keep_blank_values=True))
         parts = parts._replace(query=urlencode({**asked, **dict(sorted(clone.params.items()))}))
     return urlunsplit(parts)
+
+
+def _with_port(host: str, port: int | None) -> str:
+    """HOST is a host name; the port of the base stays, as in browsers (`URL.hostname`)."""
+    named = urlsplit(f"//{host}").port is not None
+    return host if named or port is None else f"{host}:{port}"
 
 
 def steering_request(url: str, pathway: str, throughput_bps: float) -> str:

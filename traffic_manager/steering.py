@@ -311,4 +311,6 @@ def _variant_urls(server_url: str, chart: Chart, token: str | None) -> dict[str,
     stem = f"{server_url}/live/{chart.channel}/s/{token}"
     urls = {rung: f"{stem}/{rung}/media.m3u8" for rung in chart.ladder}
     urls |= {f"ll-{rung}": f"{stem}/ll/{rung}/media.m3u8" for rung in chart.ladder}
-    return {**urls, "adaptive": f"{stem}/media.m3u8"}
+    urls["adaptive"] = f"{stem}/media.m3u8"
+    urls["ll-adaptive"] = f"{server_url}/live/{chart.channel}/ll/s/{token}/media.m3u8"
+    return urls

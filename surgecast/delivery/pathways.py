@@ -34,7 +34,7 @@ def multivariant(
     variants: Iterable[Variant], place: Place, known: Neighbours, others_max: int
 ) -> MultivariantPlaylist:
     """`variants` have URIs below the session's folder; the best first."""
-    named = tuple(replace(v, stable_id=_rung_of(v)) for v in variants)
+    named = tuple(replace(v, stable_id=_stable_id(place, v)) for v in variants)
     own = tuple(replace(v, uri=f"{place.lead}{v.uri}") for v in named)
     others = alternatives(place.session, known, others_max)
     if not others and known.steering_url is None:
@@ -52,13 +52,24 @@ def multivariant(
 
 
 def alternatives(session: str, known: Neighbours, others_max: int) -> list[Neighbour]:
-    """Where this session could go: servers of this region first, spread over sessions."""
+    """Where this session could go: servers of this region first, spread over sessions.
+
+    An origin is always among them: clones that steering makes later are made of its pathway.
+    """
     serving = [other for other in known.others if other.takes_sessions]
     serving.sort(key=lambda n: (n.region != known.own.region, weight(session, n.server)))
-    return serving[:others_max]
+    named = serving[:others_max]
+    origins = [other for other in serving if other.is_origin]
+    if named and origins and not known.own.is_origin and not any(n.is_origin for n in named):
+        named[-1] = origins[0]
+    return named
 
 
-def _rung_of(variant: Variant) -> str:
-    """`ll/720p/media.m3u8` -> `720p`; `adaptive` where the server chooses and there is one."""
+def _stable_id(place: Place, variant: Variant) -> str:
+    """`720p`, or `adaptive` where the server chooses; in low latency `ll-720p`, `ll-adaptive`.
+
+    A name must not mean two playlists: steering spells URLs out by it, whatever is played.
+    """
     folders = variant.uri.split("/")
-    return folders[-2] if len(folders) > 1 else "adaptive"
+    name = folders[-2] if len(folders) > 1 else "adaptive"
+    return f"ll-{name}" if "ll" in (folders[0], place.folder.split("/")[0]) else name

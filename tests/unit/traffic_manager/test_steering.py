@@ -214,6 +214,7 @@ def test_where_the_host_name_does_not_tell_all_urls_are_spelled_out() -> None:
         "ll-high": "http://127.0.0.1:8101/live/demo/s/tok/ll/high/media.m3u8",
         "ll-low": "http://127.0.0.1:8101/live/demo/s/tok/ll/low/media.m3u8",
         "adaptive": "http://127.0.0.1:8101/live/demo/s/tok/media.m3u8",
+        "ll-adaptive": "http://127.0.0.1:8101/live/demo/ll/s/tok/media.m3u8",
     }
     (clone,) = said(found, asker("gone"), token=None)["PATHWAY-CLONES"]
     assert "PER-VARIANT-URIS" not in clone["URI-REPLACEMENT"], "without a token there are none"
