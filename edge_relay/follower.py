@@ -82,8 +82,13 @@ class Follower:
                     self.mirror.take(event)
                 if isinstance(event, Snapshot):
                     self._follows(base)
-                if base != puller.upstreams.bases[0] and puller.clock.now() >= leave_at:
+                if self._should_leave(base, leave_at):
                     return
+
+    def _should_leave(self, base: str, leave_at: float) -> bool:
+        """A stand-in after a while, and one that is not on the list any more."""
+        bases, now = self._puller.upstreams.bases, self._puller.clock.now()
+        return base not in bases or (base != bases[0] and now >= leave_at)
 
     def _follows(self, base: str) -> None:
         self._puller.upstreams.forgive(base)

@@ -12,7 +12,14 @@ from tests.fuzz.mutate import SIZE_MAX, mutated
 from tests.fuzz.target import Target, in_pieces, refused
 from tests.fuzz.targets import TARGETS
 
-EXECUTIONS = {"config": 300, "session_log": 200, "ledger": 400, "mirror": 300, "http": 600}
+EXECUTIONS = {
+    "feed": 200,
+    "config": 300,
+    "session_log": 200,
+    "ledger": 400,
+    "mirror": 300,
+    "http": 600,
+}
 EXECUTIONS_ELSEWHERE = 3000
 
 

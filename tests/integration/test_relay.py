@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from edge_relay.gauges import offload_ratio
 from tests.support.mirrors import playlists
 from tests.support.relays import Origin, answering, relay_of, served, until
 from tests.support.shows import RUNGS
@@ -57,6 +58,29 @@ async def test_500_viewers_of_one_object_are_one_fetch_and_get_the_same_bytes():
         assert relay.upstream.pulled.objects_fetched == 1
         assert await relay.server.get("720p/e0-7.ts") == expected
         assert relay.upstream.pulled.upstream_fetches == 1
+
+
+async def test_500_viewers_in_parts_and_plain_are_one_fetch_for_each_object():
+    """Each viewer plays on: every part and segment of his rung, in step with the show."""
+    origin = Origin(part_bytes=3_000, size_bytes=30_000)
+    async with served(origin.directory, origin.feeds) as above, relay_of(above.base) as relay:
+        await relay.caught_up(origin.stage)
+        get, here = relay.server.get, relay.server.stage
+        for _ in range(5):
+            hints = here.low_latency.window.hints
+            in_parts = [get(hints[RUNGS[n % 3]]) for n in range(250)]
+            crowd = [asyncio.create_task(asked) for asked in in_parts]
+            await until(lambda: len(here.low_latency.room) == 250)
+            origin.publish_parts()
+            segments = origin.publish()
+            await relay.caught_up(origin.stage)
+            plain = [get(segments.object_name(RUNGS[n % 3])) for n in range(250)]
+            answers = await asyncio.gather(*crowd, *plain)
+            assert {status for status, _ in answers} == {200}
+            assert len({body for _, body in answers}) == 6
+        pulled = relay.upstream.pulled
+        assert pulled.upstream_fetches == pulled.objects_fetched == 5 * 6
+        assert offload_ratio(pulled.bytes_in, relay.server.directory.tallies.bytes_out) > 0.9
 
 
 async def test_hinted_parts_are_asked_for_ahead_once_and_given_to_all_who_wait():

@@ -96,8 +96,12 @@ class Copy:
 
     def connect(self, source: "Source | Copy") -> None:
         source.lines.clear()
-        self._reader = FeedReader("demo")
+        self.reconnect()
         self.read(source.log.snapshot())
+
+    def reconnect(self) -> None:
+        """What is read from now on is another feed."""
+        self._reader = FeedReader("demo")
 
     def read(self, lines: Iterable[bytes]) -> None:
         for line in lines:

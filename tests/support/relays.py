@@ -42,6 +42,10 @@ class Server:
     http: aiohttp.ClientSession
 
     @property
+    def port(self) -> int:
+        return int(self.base.rpartition(":")[2])
+
+    @property
     def stage(self) -> Stage:
         found = self.directory.get("demo")
         assert found is not None
@@ -53,8 +57,10 @@ class Server:
             return answer.status, await answer.read()
 
 
-def replica_feeds(directory: Directory, token: str | None = None) -> ReplicaFeeds:
-    return ReplicaFeeds(directory, FeedSettings(heartbeat_s=0.2), token=token)
+def replica_feeds(
+    directory: Directory, token: str | None = None, feed: FeedSettings | None = None
+) -> ReplicaFeeds:
+    return ReplicaFeeds(directory, feed or FeedSettings(heartbeat_s=0.2), token=token)
 
 
 @asynccontextmanager
@@ -79,9 +85,10 @@ class Origin:
         part_bytes: int = 100,
         segments: int = 8,
         token: str | None = None,
+        feed: FeedSettings | None = None,
     ) -> None:
         self.directory = Directory(RealClock())
-        self.feeds = replica_feeds(self.directory, token)
+        self.feeds = replica_feeds(self.directory, token, feed)
         self.encoder = Encoder(size_bytes=part_bytes)
         self.size_bytes = size_bytes
         self.stage = self.directory.add(

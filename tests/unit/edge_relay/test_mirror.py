@@ -113,7 +113,7 @@ def test_another_ladder_takes_the_place_of_the_channel_where_numbers_go_on():
     lower = Source(next_msn=12)
     lower.publish()
     first = next(iter(lower.log.snapshot())).replace(b'"width":1280', b'"width":1278')
-    copy._reader.__init__("demo")
+    copy.reconnect()
     copy.read([first, *list(lower.log.snapshot())[1:]])
     assert copy.stage is not old and copy.stage.window.next_msn == 13
     assert copy.directory.get("demo") is copy.stage
