@@ -71,8 +71,7 @@ class Mirror:
     def _go_on(self, theirs: Snapshot) -> None:
         stage = self.stage
         if stage is not None and self._is_another_show(stage, theirs):
-            if theirs.window.next_msn < stage.window.next_msn:
-                raise RemoteError("the upstream goes back in time, with another ladder")
+            self._check_goes_forward(stage, theirs)
             self.remove()
             stage = None
         if stage is None:
@@ -85,6 +84,25 @@ class Mirror:
     def _is_another_show(self, stage: Stage, theirs: Snapshot) -> bool:
         went_on = stage.window.ended and theirs.window.next_msn > stage.window.next_msn
         return self.shape != theirs.shape or went_on
+
+    def _check_goes_forward(self, stage: Stage, theirs: Snapshot) -> None:
+        """What takes the place of a show under the same URLs must not go back either."""
+        pairs = [(_numbers(stage.window), theirs.window)]
+        splice_sets(pairs[0][0], {kept.msn: kept for kept in stage.window.kept}, theirs)
+        if stage.low_latency is not None and theirs.low_latency is not None:
+            window = stage.low_latency.window
+            pairs.append((_numbers(window), theirs.low_latency))
+            splice_parts(pairs[1][0], self._parts, _is_open(window), theirs)
+        for ours, state in pairs:
+            if (
+                state.first_msn < ours.first_msn
+                or state.next_msn < ours.next_msn
+                or state.discontinuity_sequence < ours.discontinuity_sequence
+            ):
+                raise RemoteError(
+                    "the upstream goes back in time, with another ladder: it begins at "
+                    f"{state.first_msn}, we at {ours.first_msn}"
+                )
 
     def _open(self, theirs: Snapshot) -> Stage:
         shape = theirs.shape
@@ -107,13 +125,7 @@ class Mirror:
 
     def _go_on_in_segments(self, stage: Stage, theirs: Snapshot) -> None:
         window, state = stage.window, theirs.window
-        ours = Numbers(
-            window.first_msn,
-            window.next_msn,
-            window.discontinuity_sequence,
-            window.discontinuity_number,
-        )
-        splice = splice_sets(ours, {kept.msn: kept for kept in window.kept}, theirs)
+        splice = splice_sets(_numbers(window), {kept.msn: kept for kept in window.kept}, theirs)
         if splice.anew:
             older = [segments for segments in theirs.sets if segments.msn < state.first_msn]
             stage.resume(state.first_msn, state.discontinuity_sequence, older)
@@ -127,14 +139,7 @@ class Mirror:
         if shown is None or state is None:
             return
         window = shown.window
-        ours = Numbers(
-            window.first_msn,
-            window.next_msn,
-            window.discontinuity_sequence,
-            window.discontinuity_number,
-        )
-        is_open = window.edge is not None and window.edge[0] == window.next_msn
-        splice = splice_parts(ours, self._parts, is_open, theirs)
+        splice = splice_parts(_numbers(window), self._parts, _is_open(window), theirs)
         if splice.anew:
             older = [
                 parts
@@ -182,3 +187,17 @@ class Mirror:
         if self._measured is not None and self._measured.next_msn == shown.window.next_msn:
             shown.set_measured(self._measured.measured)
             self._measured = None
+
+
+def _numbers(window: Window | LowLatencyWindow) -> Numbers:
+    return Numbers(
+        window.first_msn,
+        window.next_msn,
+        window.discontinuity_sequence,
+        window.discontinuity_number,
+    )
+
+
+def _is_open(window: LowLatencyWindow) -> bool:
+    """Whether the newest segment is not whole."""
+    return window.edge is not None and window.edge[0] == window.next_msn

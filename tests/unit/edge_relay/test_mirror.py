@@ -143,3 +143,19 @@ def test_rates_are_the_upstreams_again_once_its_open_segment_of_before_is_closed
     copy.follow(back)
     ours, theirs = copy.stage.low_latency.window, back.stage.low_latency.window
     assert ours.measured == theirs.measured
+
+
+def test_another_ladder_whose_numbers_go_back_is_refused():
+    """Rules R4 and R5 hold for a URL, whatever show is under it."""
+    source, copy = Source(discontinuity_sequence=3), Copy()
+    for _ in range(12):
+        source.publish()
+    copy.connect(source)
+    before = playlists(copy.stage)
+    for other in (Source(next_msn=20), Source(next_msn=12, discontinuity_sequence=2)):
+        other.publish()
+        first, *rest = other.log.snapshot()
+        copy.reconnect()
+        with pytest.raises(RemoteError, match="discontinuit"):
+            copy.read([first.replace(b'"width":1280', b'"width":1278'), *rest])
+    assert playlists(copy.stage) == before
