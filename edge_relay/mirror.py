@@ -74,12 +74,13 @@ class Mirror:
             self._check_goes_forward(stage, theirs)
             self.remove()
             stage = None
+        is_new = stage is None
         if stage is None:
             stage = self._open(theirs)
         if stage.window.ended:
             return
-        self._go_on_in_segments(stage, theirs)
-        self._go_on_in_parts(stage, theirs)
+        self._go_on_in_segments(stage, theirs, is_new=is_new)
+        self._go_on_in_parts(stage, theirs, is_new=is_new)
 
     def _is_another_show(self, stage: Stage, theirs: Snapshot) -> bool:
         went_on = stage.window.ended and theirs.window.next_msn > stage.window.next_msn
@@ -87,12 +88,14 @@ class Mirror:
 
     def _check_goes_forward(self, stage: Stage, theirs: Snapshot) -> None:
         """What takes the place of a show under the same URLs must not go back either."""
-        pairs = [(_numbers(stage.window), theirs.window)]
-        splice_sets(pairs[0][0], {kept.msn: kept for kept in stage.window.kept}, theirs)
+        numbers = _numbers(stage.window)
+        pairs = [(numbers, theirs.window)]
+        splice_sets(numbers, {kept.msn: kept for kept in stage.window.kept}, theirs)
         if stage.low_latency is not None and theirs.low_latency is not None:
             window = stage.low_latency.window
-            pairs.append((_numbers(window), theirs.low_latency))
-            splice_parts(pairs[1][0], self._parts, _is_open(window), theirs)
+            numbers = _numbers(window)
+            pairs.append((numbers, theirs.low_latency))
+            splice_parts(numbers, self._parts, _is_open(window), theirs)
         for ours, state in pairs:
             if (
                 state.first_msn < ours.first_msn
@@ -123,9 +126,10 @@ class Mirror:
         self.shape = shape
         return self.stage
 
-    def _go_on_in_segments(self, stage: Stage, theirs: Snapshot) -> None:
+    def _go_on_in_segments(self, stage: Stage, theirs: Snapshot, *, is_new: bool) -> None:
         window, state = stage.window, theirs.window
-        splice = splice_sets(_numbers(window), {kept.msn: kept for kept in window.kept}, theirs)
+        ours = None if is_new else _numbers(window)
+        splice = splice_sets(ours, {kept.msn: kept for kept in window.kept}, theirs)
         if splice.anew:
             older = [segments for segments in theirs.sets if segments.msn < state.first_msn]
             stage.resume(state.first_msn, state.discontinuity_sequence, older)
@@ -134,12 +138,13 @@ class Mirror:
         if window.next_msn == state.next_msn:
             stage.set_measured(state.measured)
 
-    def _go_on_in_parts(self, stage: Stage, theirs: Snapshot) -> None:
+    def _go_on_in_parts(self, stage: Stage, theirs: Snapshot, *, is_new: bool) -> None:
         shown, state = stage.low_latency, theirs.low_latency
         if shown is None or state is None:
             return
         window = shown.window
-        splice = splice_parts(_numbers(window), self._parts, _is_open(window), theirs)
+        ours = None if is_new else _numbers(window)
+        splice = splice_parts(ours, self._parts, _is_open(window), theirs)
         if splice.anew:
             older = [
                 parts

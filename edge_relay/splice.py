@@ -52,9 +52,14 @@ class Splice(Generic[T]):
 
 
 def splice_sets(
-    ours: Numbers, kept: Mapping[int, SegmentSet], theirs: Snapshot
+    ours: Numbers | None, kept: Mapping[int, SegmentSet], theirs: Snapshot
 ) -> Splice[SegmentSet]:
-    """How the segments go on. Raises RemoteError where they do not."""
+    """How the segments go on; `ours` is None where nothing was on show yet.
+
+    Raises RemoteError where they do not.
+    """
+    if ours is None:
+        return Splice(_listed(theirs), anew=True)
     state = theirs.window
     _check_not_behind(ours.next_msn, state.next_msn)
     for segments in theirs.sets:
@@ -68,11 +73,13 @@ def splice_sets(
 
 
 def splice_parts(
-    ours: Numbers, known: Mapping[Place, PartSet], is_open: bool, theirs: Snapshot
+    ours: Numbers | None, known: Mapping[Place, PartSet], is_open: bool, theirs: Snapshot
 ) -> Splice[PartSet]:
-    """How the parts go on; `is_open` says whether the newest segment here is not whole."""
+    """As `splice_sets`; `is_open` says whether the newest segment here is not whole."""
     state = theirs.low_latency
     assert state is not None, "the shapes were compared before"
+    if ours is None:
+        return Splice(theirs.parts, anew=True)
     _check_not_behind(ours.next_msn, state.next_msn)
     for parts in theirs.parts:
         if known.get((parts.msn, parts.index), parts) != parts:
