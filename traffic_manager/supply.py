@@ -97,6 +97,14 @@ def supply_of(
         origins_bps=sum(usable_bps(s, settings) for s in origins),
         home_regions=frozenset(s.region for s in origins),
         relays_bps=by_region,
-        feeds_bps=sum(s.report.upstream_bps for s in servers if s.here and s.report),
+        feeds_bps=sum(map(_feed_bps, servers)),
         relay_bps=relay_bps,
     )
+
+
+def _feed_bps(relay: Server) -> float:
+    """What it pulls in the long run: every rung once. A window that is prewarmed is a moment."""
+    if not relay.here or relay.report is None:
+        return 0.0
+    rungs_bps = sum(rung.peak_bps for channel in relay.channels for rung in channel.ladder)
+    return min(relay.report.upstream_bps, rungs_bps)

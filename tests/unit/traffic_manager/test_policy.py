@@ -12,6 +12,7 @@ from traffic_manager.demand import DemandMeter
 from traffic_manager.fleet import Fleet, Moved
 from traffic_manager.policy import Policy
 from traffic_manager.settings import FleetSettings, PolicySettings, RelayLimits
+from traffic_manager.supply import supply_of
 from traffic_manager.view import View
 
 MBPS = 1_000_000
@@ -355,3 +356,11 @@ def test_failing_starts_cap_too():
 def test_paused_protects_viewers_all_the_same():
     plan = World(load={"east": 60}, upper={"east": 170}, paused=True).look()
     assert plan.budgets and plan.rung_caps
+
+
+def test_a_window_that_is_prewarmed_is_not_what_a_relay_pulls_in_the_long_run():
+    """A burst of 300 Mbit/s, of a ladder of 5.3: the origin is not full because of it."""
+    relay = report_of("relay-1", upstream_bps=300e6)
+    fleet = Fleet(FleetSettings())
+    fleet.report(relay, 1000.0)
+    assert supply_of(list(fleet), settings()).feeds_bps == pytest.approx(5.3e6)
