@@ -67,6 +67,7 @@ bench: $(VENV)/.dev ## ratios against nginx and plain FFmpeg; what a crowd of wa
 	$(BIN)/python -m bench.memory
 	$(BIN)/python -m bench.overload
 	$(BIN)/python -m bench.relay
+	$(BIN)/python -m bench.relay_start
 	$(BIN)/python -m bench.waiters
 
 lock: $(VENV)/.dev ## pin what pyproject.toml asks for

@@ -117,11 +117,12 @@ async def serve_forever(port: int, folder: Path, servers: int) -> None:
     config.write_text(CONFIG.format(port=port, folder=folder), encoding="utf-8")
     app, clock = ManagerApp(config), RealClock()
     running = asyncio.create_task(app.run())
-    sequence = 0
+    sequence, first = 0, [report(number, 0, 10) for number in range(servers)]
     while not running.done():
         sequence += 1
-        for number in range(servers):
-            app.manager.report(report(number, sequence, 10), clock.now(), clock.utc())
+        for said in first:
+            again = said.model_copy(update={"sequence": sequence, "sent_at_utc": clock.utc()})
+            app.manager.report(again, clock.now(), clock.utc())
         await asyncio.sleep(1.0)
     await running
 

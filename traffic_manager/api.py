@@ -212,7 +212,7 @@ class ManagerApi:
         return _answer(CalendarAnswer(events=list(self._operations.calendar())))
 
     async def get_openapi_json(self, request: web.Request) -> web.Response:
-        return _json(json.dumps(describe(OPERATIONS, _API_VERSION)))
+        return _json(json.dumps(describe(OPERATIONS, _API_VERSION)).encode())
 
     async def get_events(self, request: web.Request) -> web.StreamResponse:
         try:
@@ -324,11 +324,11 @@ def _number(request: web.Request, name: str, default: int, most: int) -> int:
 
 
 def _answer(model: BaseModel) -> web.Response:
-    return _json(model.model_dump_json())
+    return _json(model.model_dump_json().encode())
 
 
-def _json(text: str) -> web.Response:
-    return web.Response(text=text, content_type="application/json")
+def _json(body: bytes) -> web.Response:
+    return web.Response(body=body, content_type="application/json")
 
 
 def _refused(

@@ -14,12 +14,14 @@ Cost is linear in servers times channels and regions, whatever number of viewers
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from surgecast.control.messages import ChannelReport, ServerReport
 from traffic_manager.fleet import Server
 
+_Sums = list[float]
+"""Viewers, joins/s, egress and wanted, while they are added up."""
 _SMOOTHED_OVER_S = 15.0
 _SLACK = 1.25
 """Counted viewers explain this much more than the average rate: segments differ."""
@@ -112,15 +114,14 @@ class DemandMeter:
         """
         here = [s for s in servers if s.here and s.report is not None]
         to_viewers = _share_to_viewers(here)
-        cells: dict[tuple[str, str], Load] = {}
+        sums: dict[tuple[str, str], _Sums] = {}
         heard: dict[str, _Heard] = {}
         for server in here:
             part = to_viewers if server.role == "origin" else 1.0
             heard[server.id] = self._hear(server, part, wanted_rungs)
-            for key, load in _cells(server, heard[server.id], part, wanted_rungs):
-                cells[key] = cells.get(key, NOTHING) + load
+            _add(server, heard[server.id], part, wanted_rungs, sums)
         self._heard = heard
-        return Demand(now_s, cells)
+        return Demand(now_s, {place: Load(int(n), *rates) for place, (n, *rates) in sums.items()})
 
     def _hear(self, server: Server, part: float, wanted_rungs: Mapping[str, str]) -> _Heard:
         report, at_s = server.report, server.reported_at_s
@@ -146,10 +147,14 @@ class DemandMeter:
         return _Heard(report, at_s, joins, uncounted)
 
 
-def _cells(
-    server: Server, heard: _Heard, part: float, wanted_rungs: Mapping[str, str]
-) -> Iterator[tuple[tuple[str, str], Load]]:
-    """The load of one server, by region and channel."""
+def _add(
+    server: Server,
+    heard: _Heard,
+    part: float,
+    wanted_rungs: Mapping[str, str],
+    sums: dict[tuple[str, str], _Sums],
+) -> None:
+    """Add the load of one server to the sums by region and channel. This is the whole cost."""
     for channel in server.channels:
         name = channel.channel
         rate_bps = wanted_bps(channel, wanted_rungs.get(name))
@@ -157,12 +162,15 @@ def _cells(
         total = sum(channel.viewers.values())
         for region, viewers in channel.viewers.items():
             if viewers:
+                cell = sums.setdefault((region, name), [0.0, 0.0, 0.0, 0.0])
                 share = viewers / total
-                load = Load(viewers, joins * share, egress_bps * share, viewers * rate_bps)
-                yield (region, name), load
-        uncounted_bps = heard.uncounted_bps.get(name, 0.0)
-        sent_bps = 0.0 if total else egress_bps
-        yield (server.region, name), Load(egress_bps=sent_bps, wanted_bps=uncounted_bps)
+                cell[0] += viewers
+                cell[1] += joins * share
+                cell[2] += egress_bps * share
+                cell[3] += viewers * rate_bps
+        cell = sums.setdefault((server.region, name), [0.0, 0.0, 0.0, 0.0])
+        cell[2] += 0.0 if total else egress_bps
+        cell[3] += heard.uncounted_bps.get(name, 0.0)
 
 
 def _share_to_viewers(servers: Sequence[Server]) -> float:

@@ -42,7 +42,7 @@ class Bulletin:
     """By region: the channels that relays are to have warm."""
     heirs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Draining server -> who takes its sessions over, best first."""
-    common: str = '{"steering_url":null}'
+    common: bytes = b'{"steering_url":null}'
     """The common part as it is sent."""
 
 
@@ -78,7 +78,7 @@ def bulletin(
         rung_caps,
         {region: channels_to_warm(region, servers, demand, settings) for region in regions},
         {server.id: heirs_of(server, servers) for server in draining},
-        common,
+        common.encode(),
     )
 
 
@@ -106,10 +106,10 @@ def directive_for(
     )
 
 
-def render(directive: Directive, told: Bulletin) -> str:
+def render(directive: Directive, told: Bulletin) -> bytes:
     """The whole answer as JSON."""
-    own = directive.model_dump_json(exclude={"peers", "viewers", "steering_url"})
-    return f"{own[:-1]},{told.common[1:]}"
+    own = directive.model_dump_json(exclude={"peers", "viewers", "steering_url"}).encode()
+    return b"%b,%b" % (own[:-1], told.common[1:])
 
 
 def heirs_of(server: Server, servers: Sequence[Server]) -> tuple[str, ...]:

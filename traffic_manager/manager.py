@@ -90,6 +90,7 @@ class Manager:
         self._began_at_s = now_s
         self._ticks = 0
         self._strays: dict[str, float] = {}
+        self._regions, self._channels = self.regions(), set[str]()
         self._publish()
 
     def change(self, settings: ManagerSettings) -> None:
@@ -120,10 +121,10 @@ class Manager:
 
     # Reports.
 
-    def report(self, report: ServerReport, now_s: float, utc: float) -> str:
+    def report(self, report: ServerReport, now_s: float, utc: float) -> bytes:
         """Take a report; the directive in answer to it, as JSON. Raises RemoteError."""
         self.screening.admit(report.server, now_s)
-        known = Known(self._channels_for(report), {*self.regions(), report.region})
+        known = self._known_to(report)
         screened = self.screening.screen(report, now_s, utc, known)
         for finding in screened.findings:
             self.logbook.found(finding, utc)
@@ -142,11 +143,16 @@ class Manager:
         told = directive_for(server, self.bulletin, now_s, self.settings.directives, every_s)
         return render(told, self.bulletin)
 
-    def _channels_for(self, report: ServerReport) -> set[str] | None:
-        """Origins say what there is; before the first of them, anything may be."""
+    def _known_to(self, report: ServerReport) -> Known:
+        """Origins say what there is; before the first of them, anything may be.
+
+        What servers say is looked through once a tick, not with each report.
+        """
+        self._regions.add(report.region)
         if report.role == "origin":
-            return None
-        return self.channels() or None
+            self._channels |= {channel.channel for channel in report.channels}
+            return Known(None, self._regions)
+        return Known(self._channels or None, self._regions)
 
     # The tick.
 
@@ -155,6 +161,7 @@ class Manager:
         self._ticks += 1
         self.wishes = self.wishes.without_expired(utc)
         orders = self._give_up(now_s, utc)
+        self._regions, self._channels = self.regions(), self.channels()
         servers = list(self.fleet)
         self.demand = self._meter.measure(servers, now_s, self.settings.policy.wanted_rungs)
         upper_bps = self._forecast(now_s, utc)
@@ -174,7 +181,7 @@ class Manager:
             orders += self._enact(self.plan, now_s, utc)
         self._publish()
         self.logbook.demand(self.demand, now_s, utc, self.settings.history.demand_every_s)
-        self.screening.forget([server.id for server in servers], now_s)
+        self.screening.forget({server.id for server in servers}, now_s)
         return orders
 
     def _may_decide(self, now_s: float) -> bool:
@@ -192,13 +199,16 @@ class Manager:
 
     def _in_the_calendar(self, servers: Sequence[Server], utc: float) -> dict[str, float]:
         """What events make viewers want within the lead time, by region in bit/s."""
+        coming = self.calendar.expected(utc, self.lead_time_s)
+        if not coming:
+            return {}
         rates_bps: dict[str, float] = {}
         for server in servers:
             for channel in server.channels:
                 rung = self.settings.policy.wanted_rungs.get(channel.channel)
                 rates_bps[channel.channel] = wanted_bps(channel, rung)
         demand: dict[str, float] = {}
-        for expected in self.calendar.expected(utc, self.lead_time_s):
+        for expected in coming:
             bps = expected.viewers * rates_bps.get(expected.channel, 0.0)
             demand[expected.region] = demand.get(expected.region, 0.0) + bps
         return demand
