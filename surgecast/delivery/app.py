@@ -16,9 +16,11 @@ from dataclasses import dataclass
 
 from aiohttp import hdrs, web
 
+from surgecast.delivery import client_reports
 from surgecast.delivery.arriving import Arriving, send_arriving, streams
 from surgecast.delivery.assets import CORS, SERVER, Asset, Refusal, Reply, accepts_gzip
 from surgecast.delivery.channels import Directory
+from surgecast.delivery.client_reports import ClientReports
 from surgecast.delivery.fastlane import FastHandler, FastRunner, FastServer
 from surgecast.delivery.passing import PASSED_BY, WITHOUT
 from surgecast.delivery.ranges import UNSATISFIABLE
@@ -296,6 +298,7 @@ def build_app(
         app.router.add_routes(fleet.routes())
         app.cleanup_ctx.append(fleet.beside)
         watch_fleet(metrics, fleet)
+    app.router.add_route("*", client_reports.PATH, ClientReports(directory).answer)
     app.router.add_get("/healthz", handlers.healthz)
     app.router.add_get("/readyz", handlers.readyz)
     app.router.add_get("/metrics", handlers.metrics)

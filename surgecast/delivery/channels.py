@@ -127,6 +127,7 @@ class Stage:
         self._cached: Callable[[], str] = lambda: max_age
         self._marks_all = sessions.mark == "all"
         self.urls = SessionUrls(name, self._shelf, sessions, shared.access, shared.clock)
+        self.urls.heed = self._heed
         self.segment_sessions = SegmentSessions(
             window,
             (self.sessions, memory.session_log),
@@ -163,6 +164,13 @@ class Stage:
         shares = self.rungs.share(now, shared.tallies.bytes_out, tables, msn)
         shared.governor_tick_s = shared.clock.now() - now
         return shares
+
+    def _heed(self, viewer: Viewer, ceiling_bps: float | None) -> None:
+        """What a viewer's connection carries is the most that it is given."""
+        for table, _ in self._tables():
+            found = table.get(viewer.session)
+            if found is not None:
+                table.set_ceiling(viewer.session, self.rungs.highest(found.rung, ceiling_bps))
 
     def _judge(self) -> None:
         """Measure what this channel sends; on record, if the server sends more than it may."""
@@ -380,6 +388,7 @@ class Directory:
         egress: EgressSettings | None = None,
         own: Neighbour = ALONE,
     ) -> None:
+        self.clock = clock
         self.turnstile = Turnstile(waiters_max)
         self._access = Access(
             Keyring(access or AccessSettings()), Neighbours(own), began_utc=clock.utc()

@@ -23,7 +23,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
 from surgecast.delivery.arriving import Arriving
-from surgecast.delivery.assets import CORS, SERVER, Asset, Refusal, accepts_gzip
+from surgecast.delivery.assets import CORS, SERVER, Asset, Refusal, Reply, accepts_gzip
+from surgecast.delivery.link import Link, LinkObserver
 from surgecast.delivery.settings import DeliverySettings
 from surgecast.delivery.shelf import Entry, Routes
 from surgecast.delivery.waiting import UNAVAILABLE, Wait
@@ -123,6 +124,7 @@ class FastHandler(RequestHandler):
         "_fast",
         "_left_bytes",
         "_loop_time",
+        "_observer",
         "_parked",
         "_peer",
         "_pipelined",
@@ -146,6 +148,7 @@ class FastHandler(RequestHandler):
         self._answer_started_at = 0.0
         self.waiting: Callable[[], object] | None = None
         """Ends the wait of the request that is being held, whichever lane holds it."""
+        self._observer: LinkObserver | None = None
         self._parked = False
         """True while this lane holds a request; aiohttp knows nothing of it."""
         self._pipelined = b""
@@ -169,6 +172,7 @@ class FastHandler(RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._stop_stall_timer()
         self._peer = None
+        self._observer = None
         self._parked = False
         if self.waiting is not None:
             leave, self.waiting = self.waiting, None
@@ -211,7 +215,14 @@ class FastHandler(RequestHandler):
         gzip = self._server.classify(data[end + len(_LINE_END) :])
         if gzip is None:
             return False
-        reply = route if isinstance(route, Asset) else route.ask(query.decode("ascii"))
+        if isinstance(route, Asset):
+            reply: Reply | Wait = route
+        else:
+            reply = route.ask(query.decode("ascii"))
+            if route.link is not None:
+                self._belongs_to(route.link)
+        if self._observer is not None:
+            self._observer.asked(data, query)
         if isinstance(reply, Refusal) or (isinstance(reply, Arriving) and reply.is_long):
             return False
         if isinstance(reply, Wait):
@@ -231,7 +242,16 @@ class FastHandler(RequestHandler):
         else:
             tally.bytes_out += len(head) + len(body)
             self.transport.writelines((head, body))
+            if self._observer is not None:
+                self._observer.sent()
         self._note_answer()
+
+    def _belongs_to(self, link: Link) -> None:
+        """The viewer of this connection is known from now on."""
+        if self._observer is None:
+            assert self._peer is not None
+            self._observer = LinkObserver(self._peer.get_extra_info("socket"))
+        self._observer.belongs_to(link)
 
     def _note_answer(self) -> None:
         server = self._server

@@ -15,6 +15,7 @@ from functools import partial
 from surgecast.clock import Clock
 from surgecast.delivery.adaptive import Adaptive
 from surgecast.delivery.assets import Refusal, Reply
+from surgecast.delivery.link import Link
 from surgecast.delivery.neighbours import Neighbours
 from surgecast.delivery.ownership import Situation
 from surgecast.delivery.pathways import Place, multivariant
@@ -64,8 +65,8 @@ class SessionRoute(Asked):
 
     __slots__ = ("_viewer",)
 
-    def __init__(self, ask: Ask, viewer: Viewer) -> None:
-        super().__init__(ask)
+    def __init__(self, ask: Ask, viewer: Viewer, link: Link | None) -> None:
+        super().__init__(ask, link)
         self._viewer = viewer
 
     def ask_through(self, server: str, query: str) -> Reply | Wait:
@@ -108,6 +109,8 @@ class SessionUrls:
         self, channel: str, shelf: Shelf, settings: SessionSettings, access: Access, clock: Clock
     ) -> None:
         self.viewers = Viewers(settings)
+        self.heed: Callable[[Viewer, float | None], None] = lambda _viewer, _bps: None
+        """Told what a viewer's connection carries; None while that is not known."""
         self._channel = channel
         self._shelf = shelf
         self._access = access
@@ -181,7 +184,9 @@ class SessionUrls:
         viewer.sure = True
         self._moved.pop(viewer.session, None)
         visit = Visit(viewer, found.token, found.folder)
-        route = SessionRoute(partial(self._ask, visit, found.page), viewer)
+        link = Link(viewer.ceiling, self._clock, partial(self._think_again, viewer))
+        ask = partial(self._ask, visit, found.page)
+        route = SessionRoute(ask, viewer, link if found.page.plays else None)
         if len(viewer.urls) < _URLS_MAX:
             viewer.urls.add(found.path)
             self._shelf.put(found.path, route)
@@ -287,6 +292,9 @@ class SessionUrls:
             if viewer is not None:
                 viewer.sure = False
                 self._close(viewer)
+
+    def _think_again(self, viewer: Viewer) -> None:
+        self.heed(viewer, viewer.ceiling.bps(self._clock.now()))
 
     def expire(self) -> None:
         """Forget sessions that were silent too long."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from surgecast.delivery.assets import Asset, Reply
+from surgecast.delivery.link import Link
 from surgecast.delivery.waiting import Wait
 from surgecast.errors import LocalError
 from surgecast.media.remote import Remote
@@ -22,12 +23,13 @@ class Entry:
 
 
 class Asked:
-    """What is found out when it is asked for."""
+    """What is found out when it is asked for. With a `link`, a session's playlist."""
 
-    __slots__ = ("ask",)
+    __slots__ = ("ask", "link")
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: Ask, link: Link | None = None) -> None:
         self.ask = ask
+        self.link = link
 
 
 Route = Asset | Entry | Asked

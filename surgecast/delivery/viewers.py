@@ -11,6 +11,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from surgecast.delivery.ceiling import Ceiling
 from surgecast.delivery.settings import SessionSettings
 from surgecast.errors import RemoteError
 
@@ -45,6 +46,8 @@ class Viewer:
     """How often in a row that was so."""
     urls: set[str] = field(default_factory=set, repr=False)
     """Opened for it, below the channel."""
+    ceiling: Ceiling = field(default_factory=Ceiling, repr=False)
+    """What its connections carry."""
 
 
 class Viewers:
