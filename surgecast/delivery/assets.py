@@ -5,7 +5,7 @@ so that they cannot answer differently. Nothing here is read from a disk.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
@@ -73,6 +73,7 @@ class Asset:
 
     __slots__ = (
         "_cache_control",
+        "_extra",
         "_second",
         "_wires",
         "body",
@@ -93,6 +94,7 @@ class Asset:
         etag: str | None = None,
         zipped: bytes | None = None,
         ranged: bool = False,
+        extra: Callable[[], Mapping[str, str]] | None = None,
     ) -> None:
         self.body = body
         self.content_type = content_type
@@ -101,6 +103,8 @@ class Asset:
         self.ranged = ranged
         self.tally = tally
         self._cache_control = cache_control
+        self._extra = extra
+        """More headers, as they are now."""
         self._second = -1
         self._wires: list[tuple[bytes, bytes | memoryview | None] | None] = [None, None]
 
@@ -119,6 +123,8 @@ class Asset:
             headers["Accept-Ranges"] = "bytes"
         if self.etag is not None:
             headers["ETag"] = self.entity_tag(gzip)
+        if self._extra is not None:
+            headers.update(self._extra())
         return headers
 
     def entity_tag(self, gzip: bool) -> str:
