@@ -50,7 +50,7 @@ def server(sessions: int, rng: random.Random) -> tuple[Directory, list[Stage], M
             if number % 5 == 0:
                 stage.sessions.set_ceiling(name, rng.randrange(len(RUNGS)))
         else:
-            stage.create_index_session(name)
+            stage.segment_sessions.create_index(name)
             stage.variants.playlist(name, rng.choice(RUNGS))
     return directory, stages, clock
 

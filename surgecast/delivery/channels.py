@@ -22,6 +22,7 @@ from surgecast.delivery.assets import (
     Reply,
     Tallies,
 )
+from surgecast.delivery.cmsd import PLAYLIST_HEADER, segment_header
 from surgecast.delivery.crowds import Share
 from surgecast.delivery.egress import EgressMeter
 from surgecast.delivery.governor import Governor
@@ -43,6 +44,7 @@ from surgecast.delivery.settings import (
 )
 from surgecast.delivery.shelf import Entry, Routes, Shelf, Supply
 from surgecast.delivery.tokens import AccessSettings, Keyring
+from surgecast.delivery.viewers import Viewer
 from surgecast.delivery.waiting import Turnstile
 from surgecast.errors import ConfigError, LocalError
 from surgecast.log import Log
@@ -138,6 +140,7 @@ class Stage:
             shared.clock,
             log.bind(channel=name),
         )
+        self.segment_sessions.told = partial(self._told, PLAYLIST_HEADER)
         for kept in window.kept:
             self._open_segments(kept)
         self._open_playlists()
@@ -171,6 +174,11 @@ class Stage:
             found = table.get(viewer.session)
             if found is not None:
                 table.set_ceiling(viewer.session, self.rungs.highest(found.rung, ceiling_bps))
+
+    def _told(self, static: str) -> dict[str, str]:
+        """What players are told with an object (rule R56)."""
+        advice = self.rungs.advice(self._shared.access.neighbours.own.server)
+        return {"CMSD-Static": static, "CMSD-Dynamic": advice.header()}
 
     def _judge(self) -> None:
         """Measure what this channel sends; on record, if the server sends more than it may."""
@@ -340,6 +348,7 @@ class Stage:
                 self._shared.tallies.of("segment", f"{self.name}/{rung}"),
                 etag=f"{segments.epoch}-{segments.msn}-{rung}",
                 ranged=True,
+                extra=partial(self._told, segment_header(len(body), segments.duration_s)),
             )
 
         for rung, payload in segments.payloads.items():

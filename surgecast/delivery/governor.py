@@ -68,6 +68,7 @@ class Governor:
         self._meant_bits = 0.0
         self._divided_at: float | None = None
         self._left_bps: float | None = None
+        self._sessions = 0
         self._accounts: dict[str, Account] = {}
 
     @property
@@ -86,6 +87,14 @@ class Governor:
     def egress_bps(self) -> float:
         """Sent to viewers, over the last seconds before the newest segment."""
         return self._sent.egress_bps
+
+    @property
+    def share_bps(self) -> float | None:
+        """What the budget has for each of the sessions that were governed last."""
+        budget_bps = self.budget_bps
+        if budget_bps is None or not self._sessions:
+            return None
+        return max(0.0, budget_bps - self.ungoverned_bps) / self._sessions
 
     def account(self, channel: str) -> Account:
         return self._accounts.setdefault(channel, Account())
@@ -108,6 +117,7 @@ class Governor:
     def divide(self, now: float, bytes_out: int, crowds: Sequence[Crowd]) -> list[Split]:
         """How many sessions of each crowd get which rung. `bytes_out` counts all that was sent."""
         self._measure(now, bytes_out, sum(crowd.demand_bps for crowd in crowds))
+        self._sessions = sum(crowd.sessions for crowd in crowds)
         budget_bps = self.budget_bps
         if budget_bps is None:
             splits = [_all_at(crowd, crowd.best) for crowd in crowds]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from surgecast.delivery.adaptation import CapState, Load, decide
 from surgecast.delivery.allocation import Offer
 from surgecast.delivery.ceiling import highest
+from surgecast.delivery.cmsd import Advice
 from surgecast.delivery.crowds import Claim, Share
 from surgecast.delivery.egress import EgressMeter
 from surgecast.delivery.governor import Crowd, Governor
@@ -113,11 +114,17 @@ class RungChoice:
         """The best position for a connection that carries so much."""
         return highest(self.offers, self.rungs.index(held), ceiling_bps)
 
-    @property
-    def suggested_bps(self) -> int:
-        """What a player that chooses itself should not exceed (CMSD `mb`)."""
-        position = max(self.position, self.usual)
-        return self._window.variant(self._window.renditions[position], "").peak_bps
+    def advice(self, server: str) -> Advice:
+        """What players are told: the highest rung in force, and what there is for each where the
+        budget is short."""
+        governor = self._balance.governor
+        rendition = self._window.renditions[max(self.position, self.usual)]
+        return Advice(
+            server,
+            self._window.variant(rendition, "").peak_bps,
+            governor.share_bps if self.usual > 0 else None,
+            overloaded=governor.account(self._name).over > 0,
+        )
 
     def sessions_by_rung(self) -> dict[str, int]:
         """Of those whose rung is chosen here; on `index.m3u8` by what they play."""

@@ -4,7 +4,7 @@
 A session that was taken over waits for the first segment that nobody has seen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from surgecast.clock import Clock
@@ -44,6 +44,8 @@ class SegmentSessions:
         self._urls = urls
         self._tallies = tallies
         self._turnstile = turnstile
+        self.told: Callable[[], Mapping[str, str]] | None = None
+        """More headers of playlists."""
         self._assets: dict[PlaylistText, Asset] = {}
         urls.serve("s/", "adaptive.m3u8", self._one_variant, plays=False)
         urls.serve("s/", "media.m3u8", partial(self._media, self.adaptive, ""), plays=True)
@@ -133,7 +135,7 @@ class SegmentSessions:
 
     def _private(self, text: PlaylistText, kind: str) -> Asset:
         tally = self._tallies.of(kind)
-        return Asset(text.body, PLAYLIST_TYPE, private, tally, zipped=text.zipped)
+        return Asset(text.body, PLAYLIST_TYPE, private, tally, zipped=text.zipped, extra=self.told)
 
     def _has_come(self, msn: int, _part: int | None) -> bool:
         return msn < self._window.next_msn

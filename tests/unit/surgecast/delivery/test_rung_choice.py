@@ -53,7 +53,7 @@ class Server:
         stage = self.stages[channel]
         for _ in range(count):
             name = f"{'index' if index else 'adaptive'}{stage.session_count}"
-            (stage.create_index_session if index else stage.create_session)(name)
+            (stage.segment_sessions.create_index if index else stage.create_session)(name)
 
     def rungs(self, *, index: bool = False, channel: int = 0) -> list[int]:
         stage = self.stages[channel]
@@ -155,9 +155,12 @@ def test_viewers_who_play_less_than_they_may_are_left_alone() -> None:
 def test_what_players_are_told_is_the_cap_or_what_most_of_them_have() -> None:
     server = Server(capacity_bps=100_000_000)
     choice = server.stages[0].rungs
-    top_bps = choice.suggested_bps
-    server.join(90)
+    top = choice.advice("a")
+    assert top.share_bps is None and not top.overloaded
+    server.join(40)
     server.step()
-    assert choice.suggested_bps < top_bps
+    pressed = choice.advice("a")
+    assert pressed.most_bps < top.most_bps
+    assert pressed.share_bps is not None and 2e6 < pressed.share_bps <= 2.5e6
     server.stages[0].set_rung_cap("360p")
-    assert choice.suggested_bps < 2_000_000
+    assert choice.advice("a").most_bps < pressed.most_bps
