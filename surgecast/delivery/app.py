@@ -120,7 +120,7 @@ class DeliveryHandlers:
         if request.method not in (hdrs.METH_GET, hdrs.METH_HEAD):
             raise web.HTTPMethodNotAllowed(request.method, _METHODS.split(", "))
         if isinstance(route, Entry) and self._fleet is not None:
-            away = self._fleet.turn_away(asking)
+            away = await self._fleet.turn_away(asking)
             if away is not None:
                 return away
         reply = self._ask(route, asking)

@@ -57,6 +57,7 @@ _STEPS_MAX = 8
 """Decisions about one request; more, and the servers do not agree."""
 _SOUGHT_MAX = 32
 _LOOK_S = 0.25
+_THERE_S = 1.0
 _BATCH_BYTES_MAX = 48 * 1024
 _BUSY = Refusal(503, "too many requests are on their way to other servers")
 _AT_ODDS = Refusal(503, "no server answers for this session now")
@@ -102,6 +103,8 @@ class SessionFleet:
         self._clock = clock
         self._tally = directory.tallies.of("passed_playlist")
         self._seeking: set[tuple[str, str]] = set()
+        self._there: dict[str, float] = {}
+        """Servers that viewers are sent to, and when they last answered."""
         self.claims: set[asyncio.Task[None]] = set()
 
     # A viewer's request.
@@ -138,7 +141,9 @@ class SessionFleet:
             case NotMine(server):
                 return web.Response(status=NOT_MINE, headers={OWNER: server})
             case Redirect(server):
-                return self._redirect(server, asking)
+                # Where the viewer goes, nobody can pass on for it any more.
+                if await self._is_there(server):
+                    return self._redirect(server, asking)
             case Seek():
                 holder = await self._seek(stage, session, asking.without)
                 if holder is not None:
@@ -214,14 +219,29 @@ class SessionFleet:
         headers = {**CORS, "Location": f"{to.url}{asking.path}{query}", "Cache-Control": "no-store"}
         return web.Response(status=307, headers=headers)
 
-    def turn_away(self, asking: Asking) -> web.Response | None:
+    async def _is_there(self, server: str) -> bool:
+        """Whether it answers, as of the last look."""
+        now = self._clock.now()
+        if now - self._there.get(server, -_THERE_S) < _THERE_S:
+            return True
+        to = self._directory.neighbours.get(server)
+        if to is not None and await self.passing.lives(to):
+            self._there[server] = now
+            return True
+        self.health.died(server, now)
+        return False
+
+    async def turn_away(self, asking: Asking) -> web.Response | None:
         """Whoever wants a new session of a server that drains is sent to another."""
-        known = self._directory.neighbours
-        if known.own.takes_sessions:
-            return None
         by_lot = secrets.token_hex(8)
-        heir = known.owner_of(by_lot, known.own.server, without=self.health.dead)
-        return None if heir == known.own.server else self._redirect(heir, asking)
+        for _ in range(_STEPS_MAX):
+            known = self._directory.neighbours
+            heir = known.owner_of(by_lot, known.own.server, without=self.health.dead)
+            if heir == known.own.server:
+                return None
+            if await self._is_there(heir):
+                return self._redirect(heir, asking)
+        return None
 
     # Who has a session.
 
@@ -372,6 +392,7 @@ class SessionFleet:
         """Once: whom to look at again, and what to hand over."""
         known, now = self._directory.neighbours, self._clock.now()
         self.health.keep(other.server for other in known.others)
+        self._there = {server: at for server, at in self._there.items() if known.get(server)}
         due = [other for server in self.health.due(now) if (other := known.get(server))]
         await asyncio.gather(*map(self._look_again, due))
         if not known.own.takes_sessions and any(o.takes_sessions for o in known.others):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import aiohttp
 
 from surgecast.clock import ManualClock
-from surgecast.delivery.app import build_app, serve
+from surgecast.delivery.app import Serving, build_app, serve
 from surgecast.delivery.channels import Directory, Stage
 from surgecast.delivery.neighbours import Neighbour, Neighbours
 from surgecast.delivery.session_fleet import SessionFleet
@@ -29,6 +29,7 @@ class Member:
     """One server."""
 
     itself: Neighbour
+    at: Serving
     directory: Directory
     stage: Stage
     fleet: SessionFleet
@@ -39,6 +40,14 @@ class Member:
     @property
     def url(self) -> str:
         return self.itself.url
+
+    async def die(self) -> None:
+        """As a process that is killed: its connections break off, its port refuses."""
+        self.alive = False
+        for connection in self.at.server.connections:
+            if connection.transport is not None:
+                connection.transport.abort()
+        await self.life.aclose()
 
 
 class Fleet:
@@ -80,9 +89,7 @@ class Fleet:
                 member.stage.publish_part(part)
 
     async def kill(self, server: str) -> None:
-        member = self.members[server]
-        member.alive = False
-        await member.life.aclose()
+        await self.members[server].die()
 
     def drain(self, server: str) -> None:
         """It and all others are told."""
@@ -116,7 +123,7 @@ async def fleet(
         members = []
         for server in servers:
             member = await _member(server, clock, parts, sessions, passing)
-            stack.push_async_callback(member.life.aclose)
+            stack.push_async_callback(member.die)
             members.append(member)
         http = await stack.enter_async_context(aiohttp.ClientSession())
         running = Fleet(clock, members, http)
@@ -147,7 +154,7 @@ async def _member(
     app = build_app(directory, Metrics(), fleet=between)
     at = await life.enter_async_context(serve(app, directory, settings))
     itself = Neighbour(server, f"http://127.0.0.1:{at.port}", "north", server == "a", True)
-    return Member(itself, directory, stage, between, life, low_latency=low_latency)
+    return Member(itself, at, directory, stage, between, life, low_latency=low_latency)
 
 
 async def soon(task: asyncio.Task[tuple[int, str, str]], turns: int = 50) -> bool:
