@@ -79,6 +79,8 @@ class Server:
     """Why it stopped or failed."""
     report: ServerReport | None = None
     reported_at_s: float | None = None
+    own_budget_bps: float = 0.0
+    """Its egress budget while we have not lowered it; 0 where it has told none."""
     skew_s: float = 0.0
     """Its clock minus ours."""
 
@@ -220,6 +222,7 @@ class Fleet:
             region=report.region,
             report=report,
             reported_at_s=now_s,
+            own_budget_bps=max(known.own_budget_bps, report.budget_bps),
             skew_s=skew_s,
             first_viewer_at_s=_first_viewer_at_s(known, report, now_s),
         )

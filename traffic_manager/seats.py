@@ -219,7 +219,8 @@ def rates_of(channel: str, servers: Iterable[Server]) -> Rates:
 
 
 def _seat(server: Server, taken: Taken) -> Seat:
-    budget_bps = server.budget_bps or UNLIMITED_BPS
+    # The one that was lowered ahead of a crowd makes room for those who join, not less of it.
+    budget_bps = server.own_budget_bps or UNLIMITED_BPS
     lowest_bps = sum(
         sum(channel.viewers.values()) * _lowest_rung_bps(channel) for channel in server.channels
     )

@@ -46,7 +46,7 @@ class Shortage:
         left_bps = supply.left_over(view.loads_ahead_bps(), 1.0)
         short = {region: left for region, left in left_bps.items() if left > 0}
         budgets = self._wanted_budgets(view, supply, short)
-        caps = self._wanted_caps(view, supply, short, stuck) if self.settings.rung_caps else {}
+        caps = self._wanted_caps(view, stuck) if self.settings.rung_caps else {}
         made = [*decisions, *self._set_budgets(view, budgets), *self._set_caps(view, caps)]
         by_server: dict[str, dict[str, str]] = {}
         for (server, channel), cap in self._caps.items():
@@ -112,10 +112,11 @@ class Shortage:
 
     # Rung caps while no relay can come.
 
-    def _wanted_caps(
-        self, view: View, supply: Supply, short: Mapping[str, float], stuck: frozenset[str]
-    ) -> dict[tuple[str, str], _Cap]:
+    def _wanted_caps(self, view: View, stuck: frozenset[str]) -> dict[tuple[str, str], _Cap]:
+        """A relay on its way counts: rungs are not capped for the moments until it serves."""
         ahead = view.loads_ahead_bps()
+        left_bps = supply_of(view.servers, self.settings).left_over(ahead, 1.0)
+        short = {region: left for region, left in left_bps.items() if left > 0}
         caps: dict[tuple[str, str], _Cap] = {}
         for region in sorted(stuck & set(short), key=lambda r: -short[r] / ahead[r]):
             share = 1 - short[region] / ahead[region]

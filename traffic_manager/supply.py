@@ -13,6 +13,9 @@ from dataclasses import dataclass, replace
 from traffic_manager.fleet import COMING, Server
 from traffic_manager.settings import PolicySettings
 
+_NOT_WORTH_A_RELAY = 0.05
+"""Of what a relay carries: none is started for less."""
+
 
 @dataclass(frozen=True, slots=True)
 class Supply:
@@ -55,7 +58,7 @@ class Supply:
     def missing_relays(self, loads_bps: Mapping[str, float], level: float) -> dict[str, int]:
         """How many more relays would carry the rest at `level`, by region."""
         return {
-            region: math.ceil(left_bps / (self.relay_bps * level) - 1e-9)
+            region: math.ceil(left_bps / (self.relay_bps * level) - _NOT_WORTH_A_RELAY)
             for region, left_bps in self.left_over(loads_bps, level).items()
         }
 
@@ -69,12 +72,9 @@ class Supply:
 
 
 def usable_bps(server: Server, settings: PolicySettings) -> float:
-    """A server's budget as its capacity allows it.
-
-    Not the one it reports to be in force: that may be the one we have lowered.
-    """
+    """A server's budget while we have not lowered it: as it has told, or as capacity allows it."""
     capacity_bps = server.capacity_bps or float(settings.capacity_default_bps)
-    return capacity_bps * settings.utilisation_target
+    return server.own_budget_bps or capacity_bps * settings.utilisation_target
 
 
 def supply_of(

@@ -32,11 +32,11 @@ _ERRORS_MIN = 20
 _PENDING_PER_HORIZON = 32
 _SPREAD_AT_A_MINUTE = 0.15
 """Assumed standard deviation, as a share of the level; it grows with the root of the horizon."""
+_LEVEL_MIN = 1e-3
+_ERROR_MAX = 3.0
+"""As a share of the level. From one viewer to a crowd is no measure of what the crowd will do."""
 _GAP_MAX_S = 30.0
 """Nothing is learned of errors across a longer silence."""
-_SHARE_OF_MIN = 0.15
-"""An error is a share of the level it was made at. A show that begins rises from next to nothing,
-and what that would be as a share says nothing of any later rise."""
 _NORMAL = (-1.645, -0.674, 0.0, 0.674, 1.645)
 """Quantiles of the normal distribution, for `QUANTILES`."""
 
@@ -109,7 +109,7 @@ class Forecaster(ABC):
         horizons = np.asarray(horizons_s, dtype=np.float64)
         expected = np.maximum(self._expect(horizons), 0.0)
         spread = np.stack([self._spread(horizon) for horizon in horizons])
-        values = np.maximum(expected[:, None] + spread * max(self.level, 1.0), 0.0)
+        values = np.maximum(expected[:, None] + spread * self.level, 0.0)
         return Forecast(self.at_s, tuple(map(float, horizons_s)), np.sort(values, axis=1))
 
     def explain(self) -> dict[str, Any]:
@@ -159,12 +159,15 @@ class Forecaster(ABC):
         for errors, pending in zip(self._errors, self._pending, strict=True):
             while pending and pending[0][0] <= at_s:
                 due_s, expected, level = pending.popleft()
-                part = (due_s - self.at_s) / gap_s
-                came = self.level + part * (value - self.level)
-                if gap_s <= _GAP_MAX_S and level >= _SHARE_OF_MIN * came:
-                    errors.append((came - expected) / max(level, 1.0))
+                if gap_s <= _GAP_MAX_S:
+                    part = (due_s - self.at_s) / gap_s
+                    came = self.level + part * (value - self.level)
+                    error = (came - expected) / level
+                    errors.append(min(_ERROR_MAX, max(-_ERROR_MAX, error)))
 
     def _remember_expectations(self) -> None:
+        if self.level < _LEVEL_MIN:
+            return  # a share of nothing says nothing
         expected = self._expect(np.asarray(HORIZONS_S))
         for horizon_s, pending, value in zip(HORIZONS_S, self._pending, expected, strict=True):
             spacing_s = horizon_s / (_PENDING_PER_HORIZON - 1)

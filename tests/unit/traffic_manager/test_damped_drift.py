@@ -41,3 +41,12 @@ def test_in_the_rise_of_a_flash_crowd_it_is_ahead_of_persistence():
         stays.learn(at_s, value)
     truth = 20 + 20 * 380 / 30
     assert abs(drift.forecast([10.0]).at(0.5)[0] - truth) < 0.6 * abs(stays.level - truth)
+
+
+def test_a_crowd_out_of_nothing_is_not_expected_to_grow_a_thousandfold():
+    """What was wrong while nearly nobody watched says nothing about a crowd."""
+    values = [0.0] * 60 + [1.0] * 30 + [4e5 * (s + 1) for s in range(30)] + [12e6] * 60
+    forecaster = DampedDrift()
+    for second, value in enumerate(values):
+        forecaster.learn(float(second), value)
+        assert forecaster.forecast([5.0, 10.0, 15.0]).upper(0.95) < 12e6 * 5, second

@@ -336,6 +336,22 @@ def test_no_cap_while_a_relay_can_come():
     assert World(load={"east": 170}).look().rung_caps == {}
 
 
+def test_no_cap_while_the_last_relay_allowed_is_on_its_way():
+    world = World(policy=Policy(settings(limits=RelayLimits(relays_max=1))), load={"east": 160})
+    assert starts(world.look()) == {"east": 1}
+    world.order("r-1")
+    assert world.look(1.0).rung_caps == {}
+    world.load["east"] = 300
+    assert world.look(1.0).rung_caps
+
+
+def test_a_few_viewers_at_home_are_not_worth_a_relay_though_the_origin_is_full():
+    limits = {"east": RelayLimits(relays_max=1)}
+    world = World(policy=Policy(settings(regions=limits)), load={"east": 400, "west": 2})
+    world.add("r-1")
+    assert starts(world.look()) == {}
+
+
 def test_a_cap_is_lifted_when_it_was_not_needed_for_a_while():
     world = full_world(load={"east": 170})
     world.look()
