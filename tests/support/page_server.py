@@ -40,16 +40,21 @@ class FakeOrigin:
 
     def app(self) -> web.Application:
         app = web.Application()
+        app.router.add_routes(self.more_routes())
         app.router.add_get("/api/v1/channels", self._channels)
         app.router.add_put("/api/v1/channels/demo/sessions/{session}/rung", self._put_rung)
         app.router.add_get("/live/demo/index.m3u8", self._index)
         app.router.add_get("/live/demo/adaptive.m3u8", self._adaptive)
         app.router.add_get("/live/demo/s/{session}/media.m3u8", self._session)
-        app.router.add_get("/live/demo/{rung}/media.m3u8", self._media)
+        app.router.add_get("/live/demo/{rung}/media.m3u8", self.media)
         app.router.add_get(r"/live/demo/{rung}/a-{msn:\d+}.ts", self._segment)
         app.router.add_get("/", self._page)
         app.router.add_static("/", WEB)
         return app
+
+    def more_routes(self) -> list[web.RouteDef]:
+        """What a test serves besides."""
+        return []
 
     def _edge(self) -> int:
         return int(time.time() - self._start_s)
@@ -92,7 +97,7 @@ class FakeOrigin:
             shown.setdefault(msn, self._asked.get(session, RUNGS[0]))
         return self._window(shown)
 
-    async def _media(self, request: web.Request) -> web.Response:
+    async def media(self, request: web.Request) -> web.Response:
         rung = request.match_info["rung"]
         edge = self._edge()
         return self._window(dict.fromkeys(range(edge - _WINDOW - 1, edge), rung))

@@ -1,6 +1,6 @@
 """Fleets for tests of what the manager decides: servers from a few words each."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from surgecast.control.messages import ChannelReport, RungReport, ServerReport, State
 from traffic_manager.fleet import Fleet
@@ -25,12 +25,13 @@ def report(
     channel: str = "demo",
     ready: bool = True,
     sequence: int = 1,
+    ladder: Sequence[RungReport] = LADDER,
 ) -> ServerReport:
     """A server with one channel of two rungs. `origin...` is an origin, the rest are relays."""
     shown = ChannelReport(
         channel=channel,
         ready=ready,
-        ladder=LADDER,
+        ladder=list(ladder),
         viewers=dict(viewers or {}),
         egress_bps=egress_bps,
     )
