@@ -132,6 +132,19 @@ def test_an_encoder_that_is_watched_looks_at_its_smallest_rung() -> None:
     ]
 
 
+def test_what_is_known_is_not_listened_to_again() -> None:
+    """A look at a stranger takes its time; an encoder that goes on is needed at once."""
+    srt = source(kind="srt", port=9000)
+    looks = (
+        probe_input(srt, form="mpegts"),
+        source_input(srt, form="mpegts").args,
+        source_input(srt, form="mpegts", start_s=0.4).args,
+    )
+    at = [look[look.index("-analyzeduration") + 1] for look in looks]
+    assert at == ["1500000", "1500000", "500000"]
+    assert ["-fpsprobesize" in look for look in looks] == [False, True, True]
+
+
 def test_a_watcher_decodes_key_frames_only_and_encodes_nothing() -> None:
     opened = source_input(source(kind="rtmp", key="k"), form="flv")
     compare("watcher-rtmp", watcher_command("ffmpeg", opened))
