@@ -4,7 +4,8 @@
 
 A session is opened by asking for `adaptive.m3u8`; the player gets the session's playlist, bare or
 behind a multivariant playlist of one variant, and the rungs are set over the API meanwhile. With
-`--via adaptive` the player asks for `adaptive.m3u8` itself, and all sessions are switched.
+`--via adaptive` the player asks for `adaptive.m3u8` itself, and all sessions are switched. With
+`--via capped` it asks for `index.m3u8` and chooses itself, and the rung cap goes down and up.
 """
 
 import argparse
@@ -12,8 +13,9 @@ import asyncio
 import contextlib
 import itertools
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -41,7 +43,7 @@ class Trial:
     seconds: float
     fps: float
     via: str = "media"
-    """`media`, `multivariant` or `adaptive`: what the player is given."""
+    """`media`, `multivariant`, `adaptive` or `capped`: what the player is given."""
     token: str | None = None
 
     @property
@@ -101,6 +103,11 @@ class Origin:
         async with self._http.put(url, json={"rung": rung}) as answer:
             answer.raise_for_status()
 
+    async def put_rung_cap(self, rung: str) -> None:
+        """Nobody has more, whatever playlist they are on."""
+        async with self._http.put(f"{self._trial.api}/rung_cap", json={"rung": rung}) as answer:
+            answer.raise_for_status()
+
     async def _text(self, url: str) -> str:
         async with self._http.get(url) as answer:
             answer.raise_for_status()
@@ -115,11 +122,13 @@ async def attempt(trial: Trial, player: Player) -> tuple[Sighting, list[str]]:
         origin = Origin(http, trial)
         ladder, segment_s = await origin.ladder(), await origin.segment_s()
         async with _address(trial, origin) as (url, session):
+            capped = trial.via == "capped"
+            put = origin.put_rung_cap if capped else partial(origin.put_rung, session=session)
             # A top rung set here makes the first size the same for every player.
-            await origin.put_rung(ladder.names[0], session)
+            await put(ladder.names[0])
             watching = asyncio.ensure_future(player.watch(url, trial.seconds))
             try:
-                await _switch(origin, ladder, session, watching, SEGMENTS_PER_SWITCH * segment_s)
+                await _switch(put, ladder, watching, SEGMENTS_PER_SWITCH * segment_s)
             finally:
                 watching.cancel()
                 await asyncio.wait([watching])
@@ -128,9 +137,8 @@ async def attempt(trial: Trial, player: Player) -> tuple[Sighting, list[str]]:
 
 
 async def _switch(
-    origin: Origin,
+    put: Callable[[str], Awaitable[None]],
     ladder: Ladder,
-    session: str | None,
     watching: asyncio.Future[Sighting],
     every_s: float,
 ) -> None:
@@ -138,7 +146,7 @@ async def _switch(
         finished, _ = await asyncio.wait([watching], timeout=every_s)
         if finished:
             return
-        await origin.put_rung(rung, session)
+        await put(rung)
 
 
 def faults(sighting: Sighting, trial: Trial, ladder: Ladder) -> list[str]:
@@ -165,8 +173,9 @@ def expected_frames(sighting: Sighting, trial: Trial) -> float:
 @contextlib.asynccontextmanager
 async def _address(trial: Trial, origin: Origin) -> AsyncIterator[tuple[str, str | None]]:
     """What to give the player, and the session to switch (None: all of them)."""
-    if trial.via == "adaptive":
-        yield urljoin(trial.base, "adaptive.m3u8"), None
+    entries = {"adaptive": "adaptive.m3u8", "capped": "index.m3u8"}
+    if trial.via in entries:
+        yield urljoin(trial.base, entries[trial.via]), None
         return
     media = await origin.open_session()
     session = urlsplit(media).path.split("/")[-2]
@@ -238,7 +247,9 @@ def main() -> int:
     parser.add_argument("--base", default="http://127.0.0.1:8080/live/demo/")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--fps", type=float, default=25.0)
-    parser.add_argument("--via", choices=("media", "multivariant", "adaptive"), default="media")
+    parser.add_argument(
+        "--via", choices=("media", "multivariant", "adaptive", "capped"), default="media"
+    )
     parser.add_argument("--token", help="what the API expects as bearer token")
     parser.add_argument("--players", default="", help="names, separated by commas; all by default")
     given = parser.parse_args()

@@ -66,7 +66,7 @@ async def test_switches_a_session_of_its_own(reference: stream.Reference) -> Non
 @pytest.mark.long
 @pytest.mark.players
 @pytest.mark.skipif(not _BASE, reason="SURGECAST_ACCEPTANCE_BASE names no origin")
-@pytest.mark.parametrize("via", ["media", "multivariant"])
+@pytest.mark.parametrize("via", ["media", "multivariant", "capped"])
 @pytest.mark.parametrize("player", every_player(), ids=lambda player: player.name)
 async def test_every_player_follows_a_switched_session(player: Player, via: str) -> None:
     if reason := player.installed():
