@@ -33,6 +33,8 @@ class Feed(Protocol):
 
     parallel: int
     """Downloads at a time."""
+    target_duration_s: float
+    """0 while unknown."""
     held_s: float
     """How long the server may hold a request for what is not there yet."""
 
@@ -98,7 +100,7 @@ class PlainFeed:
     def __init__(self, url: str, now: float) -> None:
         self._tracker = Tracker(url)
         self._reload_at = now
-        self._target_duration_s = 0
+        self.target_duration_s = 0.0
 
     @property
     def url(self) -> str:
@@ -114,7 +116,7 @@ class PlainFeed:
 
     @property
     def common_latency_s(self) -> float | None:
-        return PLAIN_LATENCY_TARGETS * self._target_duration_s or None
+        return PLAIN_LATENCY_TARGETS * self.target_duration_s or None
 
     def reload(self, now: float) -> tuple[str, Reload]:
         return self.url, Reload(self.url)
@@ -124,7 +126,7 @@ class PlainFeed:
     ) -> list[Anomaly]:
         update = self._tracker.update(playlist, at)
         self._reload_at = update.reload_at
-        self._target_duration_s = playlist.target_duration_s
+        self.target_duration_s = float(playlist.target_duration_s)
         return list(update.anomalies)
 
     def put_off(self, until: float) -> None:
@@ -169,7 +171,7 @@ class PartFeed:
     def __init__(self, url: str, now: float) -> None:
         self._tracker = PartTracker(url)
         self._reload_at = now
-        self.held_s = 0.0
+        self.held_s = self.target_duration_s = 0.0
         self.news_at = now
         """When the server last said something new."""
         self.part_target_s = 0.0
@@ -205,7 +207,8 @@ class PartFeed:
         anomalies = self._tracker.update(playlist, at, asked)
         self.part_target_s = playlist.part_target_s or self.part_target_s
         self.hold_back_s = hold_back_s(playlist)
-        self.held_s = float(HELD_TARGETS * playlist.target_duration_s)
+        self.target_duration_s = float(playlist.target_duration_s)
+        self.held_s = HELD_TARGETS * self.target_duration_s
         useless = {AnomalyKind.UNCHANGED, AnomalyKind.STALE}
         if any(anomaly.kind in useless for anomaly in anomalies):
             self._reload_at = now + self.part_target_s / 2

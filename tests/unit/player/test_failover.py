@@ -103,3 +103,9 @@ def test_a_silent_server_costs_a_part_of_the_buffer_only_where_there_is_another(
     assert idle_s(6.0, 8.0, elsewhere=True) == 2.0
     assert idle_s(0.0, 8.0, elsewhere=True) == IDLE_S_MIN
     assert idle_s(60.0, 8.0, elsewhere=True) == 8.0
+
+
+def test_an_heir_may_wait_for_its_first_segment() -> None:
+    """It lists only what nobody has seen; held requests answered within 1.5 targets are normal."""
+    assert idle_s(4.0, 8.0, elsewhere=True, new_after_s=2.0) == 3.0
+    assert idle_s(4.0, 8.0, elsewhere=False, new_after_s=2.0) == 8.0

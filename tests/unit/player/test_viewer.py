@@ -1,6 +1,7 @@
 """What a viewer does when servers fail, move it, or are slow; on a clock of numbers."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -36,6 +37,30 @@ def test_a_server_that_falls_silent_is_left_before_the_buffer_is_empty() -> None
     world.silent.add("a")
     world.go_on(viewer, 20.0)
     assert untouched(viewer) and viewer.tally.moves == 1
+
+
+def test_an_heir_that_waits_for_its_next_segment_is_not_left() -> None:
+    """Who takes a session over lists only what is new, and answers when there is something."""
+    world = World(TWO)
+    viewer = world.watch(seconds=20.3)
+    world.down.add("a")
+    taken_at: list[float] = []
+
+    def heir(ask: Ask, now: float) -> Answer | None:
+        if ask.wanted is not Wanted.PLAYLIST or "//b/" not in ask.url:
+            return None
+        taken_at.append(now)
+        first = int(taken_at[0] / 2) * 2 + 2.0
+        whole = media(max(now, first))
+        new = tuple(s for s in whole.segments if s.uri >= media(first).segments[-1].uri)
+        playlist = replace(whole, segments=new, media_sequence=whole.next_msn - len(new))
+        answer = world.text(ask, render_media(playlist))
+        return replace(answer, seconds=max(0.01, first - now))
+
+    world.override = heir
+    world.go_on(viewer, 20.0)
+    assert viewer.tally.moves == 1 and not viewer.buffer.stalls
+    assert "time-out" not in viewer.tally.request_errors
 
 
 def test_a_server_that_failed_is_left_alone_for_a_while() -> None:
