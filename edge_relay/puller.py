@@ -31,7 +31,7 @@ class Pulled:
     """Counters since the start of the process; a report is made of them."""
 
     upstream_fetches: int = 0
-    """Requests for objects that were answered or failed, repeated ones included."""
+    """Requests for objects, failed and repeated ones included."""
     objects_fetched: int = 0
     """Different objects that came whole and as announced."""
     bytes_in: int = 0
@@ -158,16 +158,16 @@ class Puller:
         if session is None:
             raise LocalError("pulled before the connections were opened")
         async with asyncio.timeout(self.settings.object_timeout_s + patience_s):
-            try:
-                async with asyncio.timeout(patience_s + self.settings.connect_timeout_s):
-                    answer = await session.get(
-                        base + path,
-                        allow_redirects=False,
-                        headers={hdrs.ACCEPT_ENCODING: "identity"},
-                    )
-            finally:
-                self.pulled.upstream_fetches += 1
+            # What was asked for ahead and never came to be is no fetch of an object.
+            self.pulled.upstream_fetches += not held
+            async with asyncio.timeout(patience_s + self.settings.connect_timeout_s):
+                answer = await session.get(
+                    base + path,
+                    allow_redirects=False,
+                    headers={hdrs.ACCEPT_ENCODING: "identity"},
+                )
             async with answer:
+                self.pulled.upstream_fetches += held and answer.status == 200
                 await self._read(answer, announced(), arrival)
         body = arrival.body()
         remote = announced()

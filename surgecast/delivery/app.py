@@ -22,6 +22,7 @@ from surgecast.delivery.assets import CORS, SERVER, Asset, Refusal, Reply, accep
 from surgecast.delivery.channels import Directory
 from surgecast.delivery.client_reports import ClientReports
 from surgecast.delivery.fastlane import FastHandler, FastRunner, FastServer
+from surgecast.delivery.lateness import found_late
 from surgecast.delivery.passing import PASSED_BY, WITHOUT
 from surgecast.delivery.ranges import UNSATISFIABLE
 from surgecast.delivery.rewind import Stored
@@ -115,6 +116,8 @@ class DeliveryHandlers:
             past = await self._past(request, path, query)
             if past is not None:
                 return past
+        if route is None and self._directory.is_supplied:
+            route = await found_late(self._directory, path)
         if route is None:
             raise web.HTTPNotFound(text="there is no such object here, or not yet\n")
         if request.method not in (hdrs.METH_GET, hdrs.METH_HEAD):

@@ -527,6 +527,11 @@ class Directory:
         """Where remote payloads come from. To be said before the first channel is added."""
         self._shared.supply = supply
 
+    @property
+    def is_supplied(self) -> bool:
+        """Whether this server shows what it hears of from others."""
+        return self._shared.supply is not None
+
     def release_waiters(self) -> None:
         """The server stops: nobody waits any more."""
         for stage in self:
