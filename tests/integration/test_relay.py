@@ -202,17 +202,36 @@ async def stall(request: web.Request) -> web.StreamResponse:
 
 
 @pytest.mark.parametrize("bad", [html, junk, cut, stall])
-async def test_a_bad_upstream_is_penalised_and_the_next_gives_the_object(bad):
+async def test_a_feed_that_is_none_is_left_for_the_next_upstream(bad):
     origin = Origin()
     async with (
         served(origin.directory, origin.feeds) as above,
         answering(bad) as worse,
         relay_of(worse, above.base, penalty_s=60.0, stall_timeout_s=0.3) as relay,
     ):
-        await relay.caught_up(origin.stage)  # the feed came from the second
+        await relay.caught_up(origin.stage)
         assert any(worse in warning for warning in relay.upstream.warnings())
-        relay.upstream.use((worse, above.base))
-        assert await relay.server.get("720p/e0-7.ts") == await above.get("720p/e0-7.ts")
+
+
+@pytest.mark.parametrize("bad", [html, junk, cut, stall])
+async def test_an_upstream_whose_objects_are_bad_is_penalised_and_the_next_gives_them(bad):
+    origin = Origin()
+    async with served(origin.directory, origin.feeds) as above:
+
+        async def half_good(request: web.Request) -> web.StreamResponse:
+            is_feed = request.path.startswith("/fleet/")
+            return await (through(request, above.base) if is_feed else bad(request))
+
+        async with (
+            answering(half_good) as worse,
+            relay_of(worse, above.base, penalty_s=60.0, stall_timeout_s=0.3) as relay,
+        ):
+            await relay.caught_up(origin.stage)
+            assert relay.upstream.warnings() == []
+            assert await relay.server.get("720p/e0-7.ts") == await above.get("720p/e0-7.ts")
+            assert any(worse in warning for warning in relay.upstream.warnings())
+            assert await relay.server.get("480p/e0-7.ts") == await above.get("480p/e0-7.ts")
+            assert relay.upstream.pulled.upstream_fetches == 3
 
 
 async def test_an_object_that_no_upstream_gives_right_is_502_and_not_asked_for_at_once_again():
