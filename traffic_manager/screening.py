@@ -31,6 +31,8 @@ _TEXT_CHARACTERS_MAX = 160
 _CROWDING = 4.0
 """Viewers at the lowest rung for each that capacity carries: who pauses or has left is counted
 until the session expires."""
+_TOGETHER = 4.0
+"""Channels and the whole are measured over times that differ a little; this is more than that."""
 _CREDIT_PER_INTERVAL = 2.0
 """A server that changes its state says so at once, between two intervals."""
 
@@ -165,7 +167,8 @@ class Screening:
         ]
         told_bps = sum(channel.egress_bps for channel in channels)
         if told_bps > egress_bps * self.settings.capacity_slack:
-            found("rate", f"its channels send {told_bps:.0f} bit/s, it sends {egress_bps:.0f}")
+            if told_bps > egress_bps * _TOGETHER:
+                found("rate", f"its channels send {told_bps:.0f} bit/s, it sends {egress_bps:.0f}")
             part = egress_bps / told_bps
             channels = [_with(c, egress_bps=c.egress_bps * part) for c in channels]
         budget_bps = min(report.budget_bps, report.capacity_bps or math.inf)

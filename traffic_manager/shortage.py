@@ -6,8 +6,9 @@ lowers budgets *before* it is there, in the proportion of demand now to demand t
 go down to the rate that all will have, and those who join find room. As they come, the proportion
 goes to one and the budget back to what it was. It is never lowered below `budget_share_min`.
 
-Where no relay can come at all, the ladder of what is short is capped at the rung that everybody
-can have: one even picture instead of a few good ones. Caps fall at once and rise slowly.
+Where no relay can come at all and those who are there do not fit, the ladder is capped at the rung
+that everybody can have: one even picture instead of a few good ones. Caps fall at once and rise
+slowly.
 """
 
 from collections.abc import Mapping, Sequence
@@ -113,13 +114,14 @@ class Shortage:
     # Rung caps while no relay can come.
 
     def _wanted_caps(self, view: View, stuck: frozenset[str]) -> dict[tuple[str, str], _Cap]:
-        """A relay on its way counts: rungs are not capped for the moments until it serves."""
-        ahead = view.loads_ahead_bps()
-        left_bps = supply_of(view.servers, self.settings).left_over(ahead, 1.0)
+        """For the demand there is, not for what may come; a relay on its way counts: rungs are not
+        capped for the moments until it serves."""
+        wanted = view.loads_now_bps()
+        left_bps = supply_of(view.servers, self.settings).left_over(wanted, 1.0)
         short = {region: left for region, left in left_bps.items() if left > 0}
         caps: dict[tuple[str, str], _Cap] = {}
-        for region in sorted(stuck & set(short), key=lambda r: -short[r] / ahead[r]):
-            share = 1 - short[region] / ahead[region]
+        for region in sorted(stuck & set(short), key=lambda r: -short[r] / wanted[r]):
+            share = 1 - short[region] / wanted[region]
             for channel in view.demand.channels_in(region):
                 ladder = _ladder(view.servers, channel)
                 rung = self._rung_within(ladder, channel, share)
@@ -225,15 +227,15 @@ def _cap_decision(key: tuple[str, str], cap: _Cap, view: View) -> Decision:
             server=server,
             channel=channel,
         )
-    ahead_bps = view.loads_ahead_bps().get(cap.region, 0.0)
+    wanted_bps = view.loads_now_bps().get(cap.region, 0.0)
     return Decision(
         "rung_cap",
         cap.region,
         "relays_max",
-        f"{ahead_bps / 1e6:.1f} Mbit/s wanted in {cap.region}, and no relay can come",
+        f"{wanted_bps / 1e6:.1f} Mbit/s wanted in {cap.region}, and no relay can come",
         f"{channel} on {server} goes no higher than {cap.rung}",
         server=server,
         channel=channel,
         rung=cap.rung,
-        inputs={"ahead_bps": round(ahead_bps)},
+        inputs={"demand_bps": round(wanted_bps)},
     )

@@ -370,8 +370,11 @@ def test_failing_starts_cap_too():
 
 
 def test_paused_protects_viewers_all_the_same():
-    plan = World(load={"east": 60}, upper={"east": 170}, paused=True).look()
-    assert plan.budgets and plan.rung_caps
+    world = World(load={"east": 60}, upper={"east": 170}, paused=True)
+    plan = world.look()
+    assert plan.budgets and not plan.rung_caps, "nobody is held low for a crowd that may not come"
+    world.load["east"] = 170
+    assert world.look().rung_caps
 
 
 def test_a_window_that_is_prewarmed_is_not_what_a_relay_pulls_in_the_long_run():
