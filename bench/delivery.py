@@ -38,9 +38,28 @@ from surgecast.media.window import Window, WindowSettings
 from surgecast.metrics import Metrics
 
 SERVER_CORE, LOAD_CORE = "0", "1"
-BARS = {"playlist": 0.45, "session playlist": 0.45, "100 kB": 0.75, "1 MB": 1.1}
+BARS = {
+    "playlist": 0.7,
+    "session playlist": 0.7,
+    "variant of a session": 0.7,
+    "1,000 sessions": 0.7,
+    "100 kB": 0.75,
+    "1 MB": 1.1,
+}
 CONNECTIONS = 32
 SIZES = {"100k": 100_000, "1m": 1_000_000}
+SESSIONS = 1000
+
+IN_TURN = """
+local paths = {{}}
+for line in io.lines("{list}") do paths[#paths + 1] = line end
+local turn = 0
+request = function()
+  turn = turn % #paths + 1
+  return wrk.format("GET", paths[turn])
+end
+"""
+"""For wrk: every session asks in its turn."""
 
 NGINX = """
 worker_processes 1;
@@ -119,7 +138,9 @@ def wait_for(url: str) -> None:
 
 
 def requests_per_s(url: str, seconds: int) -> float:
+    url, _, script = url.partition(" ")
     command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", url]
+    command += ["-s", script] if script else []
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in output or "Socket errors" in output:
         raise SystemExit(f"{url} did not answer every request:\n{output}")
@@ -150,9 +171,12 @@ def place(ours: str, peer: str, files: Path) -> dict[str, tuple[str, str]]:
     """The same bytes for nginx, and the URLs of both."""
     entry = fetch(f"{ours}/live/bench/adaptive.m3u8").decode()
     session = entry.strip().splitlines()[-1]
+    entry = fetch(f"{ours}/live/bench/index.m3u8").decode()
+    variant = entry.strip().splitlines()[-1]
     paths = {
         "playlist": "100k/media.m3u8",
         "session playlist": session,
+        "variant of a session": variant,
         "100 kB": "100k/e0-5.ts",
         "1 MB": "1m/e0-5.ts",
     }
@@ -162,7 +186,26 @@ def place(ours: str, peer: str, files: Path) -> dict[str, tuple[str, str]]:
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(fetch(f"{ours}/live/bench/{path}"))
         urls[name] = (f"{ours}/live/bench/{path}", f"{peer}/{path}")
+    urls["1,000 sessions"] = in_turn(ours, peer, files)
     return urls
+
+
+def in_turn(ours: str, peer: str, files: Path) -> tuple[str, str]:
+    """URLs with a script for wrk, by which many sessions ask for their playlists."""
+    scripts = []
+    paths = []
+    for _ in range(SESSIONS):
+        entry = fetch(f"{ours}/live/bench/adaptive.m3u8").decode()
+        paths.append(entry.strip().splitlines()[-1])
+        copy = files / paths[-1]
+        copy.parent.mkdir(parents=True)
+        copy.write_bytes(fetch(f"{ours}/live/bench/{paths[-1]}"))
+    for whose, folder in (("ours", "/live/bench/"), ("peer", "/")):
+        listed, script = files.parent / f"{whose}.txt", files.parent / f"{whose}.lua"
+        listed.write_text("".join(f"{folder}{path}\n" for path in paths))
+        script.write_text(IN_TURN.format(list=listed))
+        scripts.append(script)
+    return f"{ours}/ {scripts[0]}", f"{peer}/ {scripts[1]}"
 
 
 def start(command: list[str]) -> subprocess.Popen[bytes]:

@@ -69,13 +69,13 @@ class SessionTable:
     def playlist(self, session: str, view: str = "") -> PlaylistText | None:
         """A media playlist of the session; None where there is none, or nothing in it yet."""
         show, found = self._show, self._sessions.get(session)
-        if found is None or not show.ready:
-            return None
-        if found.from_msn and not show.shows(found.from_msn):
+        if found is None:
             return None
         version, shown = show.version, found.shown
         if shown is not None and shown[0] == version and shown[1] == view:
             return shown[2]
+        if not show.ready or (found.from_msn and not show.shows(found.from_msn)):
+            return None
         if version != self._texts_of:
             self._texts_of = version
             self._texts.clear()
