@@ -98,7 +98,7 @@ class DeliveryHandlers:
 
     async def passed(self, request: web.Request) -> web.StreamResponse:
         """The same, asked for a viewer by another server."""
-        if self._fleet is None or not self._fleet.allows(request):
+        if self._fleet is None or not self._fleet.exchange.allows(request):
             raise web.HTTPForbidden(text="for servers of the fleet\n")
         path, _, query = request.raw_path.removeprefix(PASS_PREFIX).partition("?")
         without = set(request.headers.get(WITHOUT, "").split(",")) - {""}
@@ -298,7 +298,7 @@ def build_app(
     app.router.add_route("*", "/live/{tail:.*}", handlers.live)
     if fleet is not None:
         app.router.add_get(PASS_PREFIX + "/live/{tail:.*}", handlers.passed)
-        app.router.add_routes(fleet.routes())
+        app.router.add_routes(fleet.exchange.routes())
         app.cleanup_ctx.append(fleet.beside)
         watch_fleet(metrics, fleet)
     app.router.add_route("*", client_reports.PATH, ClientReports(directory).answer)

@@ -6,15 +6,14 @@ and begins with a snapshot, so that nothing here waits for anybody.
 """
 
 import asyncio
-import hmac
-import ipaddress
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from surgecast.delivery.channels import Directory, Stage
+from surgecast.delivery.fleet_access import is_server
 from surgecast.delivery.replica import VERSION, heartbeat_line
 from surgecast.delivery.replica_log import ReplicaLog
 from surgecast.delivery.settings import FeedSettings
@@ -162,20 +161,5 @@ class ReplicaFeeds:
             request.transport.abort()
 
     def _check(self, request: web.Request) -> None:
-        if not may_follow(request, self._token):
+        if not is_server(request, self._token):
             raise web.HTTPForbidden(text="for servers of this fleet only\n")
-
-
-def may_follow(request: web.Request, token: str | None) -> bool:
-    """Whether a request comes from a server of the fleet: by its token, or from this machine."""
-    if token is not None:
-        given = request.headers.get(hdrs.AUTHORIZATION, "").encode("utf-8", "surrogateescape")
-        return hmac.compare_digest(given, f"Bearer {token}".encode())
-    if hdrs.ORIGIN in request.headers:  # a page of another site asks
-        return False
-    if any(name in request.headers for name in ("Forwarded", "X-Forwarded-For")):
-        return False
-    try:
-        return ipaddress.ip_address(request.remote or "").is_loopback
-    except ValueError:
-        return False

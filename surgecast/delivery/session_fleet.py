@@ -1,16 +1,11 @@
-"""Sessions across servers: what `surgecast.delivery.ownership` decides is done here.
+"""Requests for sessions across servers: what `surgecast.delivery.ownership` decides is done here.
 
-GET  /fleet/v1/pass/live/...              a viewer's request, passed on once
-GET  /fleet/v1/sessions/{channel}/{name}  has this server the session?
-POST /fleet/v1/sessions/{channel}         sessions handed over, with their histories
-POST /fleet/v1/sessions/{channel}/claim   a session asked for, with its histories
-POST /fleet/v1/sessions/{channel}/doubt   sessions that were taken over meanwhile
+`GET /fleet/v1/pass/live/...` is a viewer's request that was passed on, once.
 """
 
 import asyncio
-import json
 import secrets
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -20,19 +15,16 @@ from surgecast.clock import Clock
 from surgecast.delivery.assets import CORS, Refusal
 from surgecast.delivery.channels import Directory, Stage
 from surgecast.delivery.fastlane import FastHandler
-from surgecast.delivery.fleet_access import is_server
 from surgecast.delivery.neighbours import Neighbour
 from surgecast.delivery.ownership import (
     Answer,
     Claim,
     Decision,
-    Health,
     NotMine,
     PassOn,
     Redirect,
     Seek,
     decide,
-    yields_to,
 )
 from surgecast.delivery.passing import (
     NOT_MINE,
@@ -40,14 +32,12 @@ from surgecast.delivery.passing import (
     PASSED_BY,
     WITHOUT,
     Passed,
-    Passing,
     ServerDead,
 )
-from surgecast.delivery.session_records import handover_of
+from surgecast.delivery.session_exchange import SOUGHT_MAX, SessionExchange
 from surgecast.delivery.session_urls import Found
 from surgecast.delivery.settings import PassingSettings
 from surgecast.delivery.shelf import Route
-from surgecast.delivery.viewers import SessionsFull
 from surgecast.errors import RemoteError
 from surgecast.log import Log
 from surgecast.metrics import Metrics, Sample
@@ -55,10 +45,8 @@ from surgecast.metrics import Metrics, Sample
 PASS_PREFIX = "/fleet/v1/pass"
 _STEPS_MAX = 8
 """Decisions about one request; more, and the servers do not agree."""
-_SOUGHT_MAX = 32
 _LOOK_S = 0.25
 _THERE_S = 1.0
-_BATCH_BYTES_MAX = 48 * 1024
 _BUSY = Refusal(503, "too many requests are on their way to other servers")
 _AT_ODDS = Refusal(503, "no server answers for this session now")
 
@@ -92,17 +80,14 @@ class SessionFleet:
         token: str | None,
         clock: Clock,
     ) -> None:
-        self.passing = Passing(settings, token)
-        self.health = Health(settings.look_again_s)
+        self.exchange = SessionExchange(directory, settings, token, clock)
+        self.passing = self.exchange.passing
+        self.health = self.exchange.health
         self.sessions_taken = 0
-        self.sessions_handed_over = 0
-        self.sessions_received = 0
         self._directory = directory
         self._settings = settings
-        self._token = token
         self._clock = clock
         self._tally = directory.tallies.of("passed_playlist")
-        self._seeking: set[tuple[str, str]] = set()
         self._there: dict[str, float] = {}
         """Servers that viewers are sent to, and when they last answered."""
         self.claims: set[asyncio.Task[None]] = set()
@@ -145,13 +130,13 @@ class SessionFleet:
                 if await self._is_there(server):
                     return self._redirect(server, asking)
             case Seek():
-                holder = await self._seek(stage, session, asking.without)
+                holder = await self.exchange.seek(stage, session, asking.without)
                 if holder is not None:
                     stage.urls.drop([session])
                 stage.urls.moved(session, holder)
                 asking.sought = True
             case Claim(server):
-                await self._claim(stage, session, server)
+                await self.exchange.claim(stage, session, server)
                 asking.claimed = True
             case PassOn(server):
                 return await self._pass_on(stage, session, server, asking)
@@ -245,122 +230,18 @@ class SessionFleet:
 
     # Who has a session.
 
-    async def _seek(self, stage: Stage, session: str, without: Iterable[str]) -> str | None:
-        """The server that has it, if one has."""
-        known = self._directory.neighbours
-        left_out = {*self.health.dead, *without}
-        others = [other for other in known.others if other.server not in left_out]
-        self._seeking.add((stage.name, session))
-        try:
-            found = await asyncio.gather(
-                *(self._asks(other, stage.name, session) for other in others[:_SOUGHT_MAX])
-            )
-        finally:
-            self._seeking.discard((stage.name, session))
-        return next((server for server in found if server is not None), None)
-
-    async def _asks(self, other: Neighbour, channel: str, session: str) -> str | None:
-        path = f"/fleet/v1/sessions/{channel}/{session}"
-        headers = {PASSED_BY: self._directory.neighbours.own.server}
-        try:
-            answer = await self.passing.get(other, path, headers)
-        except ServerDead:
-            self.health.died(other.server, self._clock.now())
-            return None
-        return other.server if answer.status == 200 else None
-
-    async def _claim(self, stage: Stage, session: str, server: str) -> bool:
-        """Ask its owner for a session."""
-        known = self._directory.neighbours
-        to = known.get(server)
-        if to is None:
-            return False
-        path = f"/fleet/v1/sessions/{stage.name}/claim"
-        try:
-            told = await self.passing.post(to, path, {"session": session, "by": known.own.server})
-        except ServerDead:
-            self.health.died(server, self._clock.now())
-            return False
-        if told is None:
-            return False
-        self.sessions_received += stage.urls.adopt(handover_of(told))
-        return True
-
     def _note_pass(self, stage: Stage, session: str, server: str) -> None:
         """A viewer that asks here again and again was sent here for good."""
         count = stage.urls.passed(session)
-        if count % self._settings.claim_after_passes == 0 and len(self.claims) < _SOUGHT_MAX:
+        if count % self._settings.claim_after_passes == 0 and len(self.claims) < SOUGHT_MAX:
             task = asyncio.create_task(self._claim_for_good(stage, session, server))
             self.claims.add(task)
             task.add_done_callback(self.claims.discard)
 
     async def _claim_for_good(self, stage: Stage, session: str, server: str) -> None:
         with suppress(RemoteError):
-            if await self._claim(stage, session, server):
+            if await self.exchange.claim(stage, session, server):
                 stage.urls.moved(session, None)
-
-    # What other servers ask.
-
-    def routes(self) -> list[web.RouteDef]:
-        sessions = "/fleet/v1/sessions/{channel}"
-        return [
-            web.get(f"{sessions}/{{session}}", self._has),
-            web.post(sessions, self._take),
-            web.post(f"{sessions}/claim", self._give),
-            web.post(f"{sessions}/doubt", self._doubt),
-        ]
-
-    def allows(self, request: web.Request) -> bool:
-        return is_server(request, self._token)
-
-    def _stage(self, request: web.Request) -> Stage:
-        if not self.allows(request):
-            raise web.HTTPForbidden(text="for servers of the fleet\n")
-        stage = self._directory.get(request.match_info["channel"])
-        if stage is None:
-            raise web.HTTPNotFound(text="no such channel here\n")
-        return stage
-
-    async def _has(self, request: web.Request) -> web.Response:
-        stage, session = self._stage(request), request.match_info["session"]
-        asker = request.headers.get(PASSED_BY, "")
-        own = self._directory.neighbours.own.server
-        about_to = (stage.name, session) in self._seeking and not yields_to(session, own, asker)
-        status = 200 if stage.urls.has(session) or about_to else 404
-        return web.Response(status=status)
-
-    async def _take(self, request: web.Request) -> web.Response:
-        """The body `{"sessions": [...]}`; again is as good as once."""
-        stage = self._stage(request)
-        handed = [handover_of(values) for values in await _list(request, "sessions")]
-        taken = []
-        for one in handed:
-            with suppress(SessionsFull):
-                self.sessions_received += stage.urls.adopt(one)
-                stage.urls.moved(one.session, None)
-                taken.append(one.session)
-        return web.json_response({"taken": taken})
-
-    async def _give(self, request: web.Request) -> web.Response:
-        """The body `{"session": ..., "by": ...}`: given where this server drains, or where the
-        session asks for everything through that other server."""
-        stage = self._stage(request)
-        body = await _object(request)
-        session, by = str(body.get("session")), str(body.get("by"))
-        viewer = stage.urls.viewers.get(session)
-        handed = stage.urls.export(session)
-        if viewer is None or handed is None or self._directory.neighbours.get(by) is None:
-            raise web.HTTPNotFound(text="no such session here\n")
-        steered = viewer.passed_by == by and viewer.passes >= self._settings.claim_after_passes
-        if self._directory.neighbours.own.takes_sessions and not steered:
-            return web.Response(status=409, text="it is played here\n")
-        self._gone(stage, [session], by)
-        return web.json_response(handed.to_values())
-
-    async def _doubt(self, request: web.Request) -> web.Response:
-        stage = self._stage(request)
-        stage.urls.doubt(map(str, await _list(request, "sessions")))
-        return web.json_response({})
 
     # What goes on beside requests.
 
@@ -397,7 +278,7 @@ class SessionFleet:
         await asyncio.gather(*map(self._look_again, due))
         if not known.own.takes_sessions and any(o.takes_sessions for o in known.others):
             for stage in self._directory:
-                await self._hand_over(stage)
+                await self.exchange.hand_over(stage)
 
     def _woke_up(self, slept_s: float) -> None:
         """The process stood still: others may have taken it for dead."""
@@ -413,81 +294,9 @@ class SessionFleet:
             self.health.died(server.server, self._clock.now())
             return
         with suppress(ServerDead):
-            for stage in self._directory:
-                taken = [v.session for v in stage.urls.viewers if v.owner == server.server]
-                for batch in _batches([json.dumps(session) for session in taken]):
-                    path = f"/fleet/v1/sessions/{stage.name}/doubt"
-                    await self.passing.post(
-                        server, path, {"sessions": list(map(json.loads, batch))}
-                    )
+            await self.exchange.tell_taken(server)
             self.health.lives(server.server)
             log.info("a server answers again", server=server.server)
-
-    async def _hand_over(self, stage: Stage) -> None:
-        """Every session to its heir."""
-        known, heirs = self._directory.neighbours, dict[str, list[str]]()
-        for viewer in list(stage.urls.viewers):
-            heir = known.owner_of(viewer.session, known.own.server, without=self.health.dead)
-            handed = stage.urls.export(viewer.session)
-            if heir != known.own.server and handed is not None:
-                heirs.setdefault(heir, []).append(json.dumps(handed.to_values()))
-        for heir, sessions in heirs.items():
-            to = known.get(heir)
-            for batch in _batches(sessions):
-                if to is not None:
-                    await self._hand(stage, to, batch)
-
-    async def _hand(self, stage: Stage, to: Neighbour, batch: Sequence[str]) -> None:
-        values = [json.loads(session) for session in batch]
-        # From here on they are the heir's: what is asked meanwhile is passed on, and what it has
-        # not got is taken over there. Nothing more is shown here.
-        path = f"/fleet/v1/sessions/{stage.name}"
-        self._gone(stage, [one["session"] for one in values], to.server)
-        try:
-            told = await self.passing.post(to, path, {"sessions": values})
-        except ServerDead:
-            told = None
-        if told is None:
-            log.warning("sessions not handed over", server=to.server, sessions=len(batch))
-            self.health.died(to.server, self._clock.now())
-            return
-        log.info("sessions handed over", server=to.server, sessions=len(batch))
-
-    def _gone(self, stage: Stage, sessions: Sequence[str], to: str) -> None:
-        stage.urls.drop(sessions)
-        for session in sessions:
-            stage.urls.moved(session, to)
-        self.sessions_handed_over += len(sessions)
-
-
-def _batches(texts: Sequence[str]) -> list[list[str]]:
-    """So that each is a request that servers take."""
-    batches: list[list[str]] = []
-    room = 0
-    for text in texts:
-        if room < len(text):
-            batches.append([])
-            room = _BATCH_BYTES_MAX
-        batches[-1].append(text)
-        room -= len(text) + 2
-    return batches
-
-
-async def _object(request: web.Request) -> dict[str, object]:
-    try:
-        body = json.loads(await request.text())
-    except ValueError as error:
-        raise RemoteError("the body is not JSON") from error
-    if not isinstance(body, dict):
-        raise RemoteError("the body is not an object")
-    return body
-
-
-async def _list(request: web.Request, name: str) -> list[object]:
-    values = (await _object(request)).get(name)
-    if not isinstance(values, list):
-        raise RemoteError(f"{name} must be a list")
-    return values
 
 
 def watch_fleet(metrics: Metrics, fleet: SessionFleet) -> None:
@@ -508,13 +317,13 @@ def watch_fleet(metrics: Metrics, fleet: SessionFleet) -> None:
         "surgecast_sessions_handed_over",
         "Sessions given to other servers with their histories",
         (),
-        lambda: [Sample(fleet.sessions_handed_over)],
+        lambda: [Sample(fleet.exchange.handed_over)],
     )
     metrics.counter(
         "surgecast_sessions_received",
         "Sessions that other servers gave",
         (),
-        lambda: [Sample(fleet.sessions_received)],
+        lambda: [Sample(fleet.exchange.received)],
     )
     metrics.gauge(
         "surgecast_neighbours_dead",

@@ -238,9 +238,13 @@ class SessionUrls:
         return self.viewers.playing + passed
 
     def export(self, session: str) -> Handover | None:
-        """All there is of a session; None for one that has been shown nothing yet."""
+        """All there is of a session; None while it has been shown nothing, or may be elsewhere."""
         viewer = self.viewers.get(session)
-        if viewer is None or any(book.is_pending(session) for book in self._books):
+        if (
+            viewer is None
+            or not viewer.sure
+            or any(book.is_pending(session) for book in self._books)
+        ):
             return None
         books = {book.name: book.table.records_of(session) for book in self._books}
         return Handover(

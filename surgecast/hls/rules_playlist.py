@@ -293,9 +293,13 @@ def _compare_segment(
 
 
 def check_multivariant(view: MultivariantView) -> list[Finding]:
-    """R26 (attributes there) and R8; R27 (one variant) for an adaptive playlist."""
+    """R26 (attributes there) and R8; R27 (one variant) for an adaptive playlist.
+
+    Its copies on other pathways are the same variant.
+    """
     found = [*_attributes(view), *_repeated(view.url, read_lines(view.text))]
-    if view.kind is Kind.ADAPTIVE and len(view.playlist.variants) != 1:
+    pathways = {variant.pathway_id for variant in view.playlist.variants}
+    if view.kind is Kind.ADAPTIVE and len(view.playlist.variants) != max(1, len(pathways)):
         what = f"expected one variant, found {len(view.playlist.variants)}"
         found.append(Finding("R27", view.url, what))
     return found

@@ -1,56 +1,73 @@
-"""Where else a session can go, as its multivariant playlist says it."""
-
-import pytest
+"""The same variants on other servers, under one session; a server that is alone says nothing."""
 
 from surgecast.delivery.neighbours import Neighbour, Neighbours
 from surgecast.delivery.pathways import Place, alternatives, multivariant
 from surgecast.hls.model import Variant
+from surgecast.hls.observation import Kind, MultivariantView
+from surgecast.hls.parse import parse_multivariant
+from surgecast.hls.render import render_multivariant
+from surgecast.hls.rules import check
 
-
-def neighbour(server: str, region: str = "b", *, takes: bool = True) -> Neighbour:
-    url = f"http://{server}.example"
-    return Neighbour(server, url, region, server.startswith("origin"), takes)
-
-
-def names(known: Neighbours, others_max: int = 2) -> list[str]:
-    return [other.server for other in alternatives("session", known, others_max)]
-
-
-def test_servers_of_the_region_come_first_and_an_origin_is_always_named() -> None:
-    """Steering makes clones of the origin's pathway, so every playlist must have it."""
-    others = (*(neighbour(f"b-{i}") for i in range(5)), neighbour("origin", "a"))
-    found = names(Neighbours(neighbour("b-9"), others))
-    assert len(found) == 2 and found[0].startswith("b-") and found[1] == "origin"
-
-
-def test_an_origin_does_not_stand_in_for_itself() -> None:
-    others = (neighbour("a-1", "a"), neighbour("a-2", "a"), neighbour("origin-2", "c"))
-    assert set(names(Neighbours(neighbour("origin-1", "a"), others))) == {"a-1", "a-2"}
-
-
-def test_an_origin_that_takes_nobody_is_not_named() -> None:
-    others = (neighbour("b-1"), neighbour("b-2"), neighbour("origin", takes=False))
-    assert set(names(Neighbours(neighbour("b-9"), others))) == {"b-1", "b-2"}
-    assert names(Neighbours(neighbour("b-9"), others), others_max=0) == []
-
-
-@pytest.mark.parametrize(
-    ("folder", "uri", "stable_id"),
-    [
-        ("s/", "720p/media.m3u8", "720p"),
-        ("s/", "media.m3u8", "adaptive"),
-        ("s/", "ll/720p/media.m3u8", "ll-720p"),
-        ("ll/s/", "media.m3u8", "ll-adaptive"),
-    ],
+VARIANTS = tuple(
+    Variant(f"{rung}/media.m3u8", peak, peak, "avc1.4d401f,mp4a.40.2", 1280, 720, 25.0)
+    for rung, peak in (("720p", 3_000_000), ("360p", 1_000_000))
 )
-def test_a_name_means_one_playlist(folder: str, uri: str, stable_id: str) -> None:
-    """R54; and steering spells URLs out by it without knowing what is played."""
-    known = Neighbours(neighbour("b-1"), (neighbour("origin", "a"),), "http://m.example/steer")
-    place = Place("demo", folder, "session", "token", from_entry=False)
-    found = multivariant([Variant(uri, 1000)], place, known, others_max=2)
-    assert [(v.pathway_id, v.stable_id) for v in found.variants] == [
-        *(("b-1", stable_id), ("origin", stable_id)),
+PLACE = Place("demo", "s/", "v1", "TOKEN", from_entry=True)
+
+
+def server(name: str, region: str = "north", takes: bool = True) -> Neighbour:
+    return Neighbour(name, f"https://{name}.example", region, name == "a", takes)
+
+
+def test_a_server_that_is_alone_says_what_it_always_said() -> None:
+    made = multivariant(VARIANTS, PLACE, Neighbours(server("a")), 2)
+    assert [v.uri for v in made.variants] == ["s/TOKEN/720p/media.m3u8", "s/TOKEN/360p/media.m3u8"]
+    text = render_multivariant(made)
+    assert "PATHWAY" not in text and "STABLE" not in text and "STEERING" not in text
+
+
+def test_every_pathway_has_every_variant_under_its_name() -> None:
+    """R51 and R54."""
+    known = Neighbours(server("a"), (server("b"), server("c")), "https://m.example/steer")
+    made = multivariant(VARIANTS, PLACE, known, 2)
+    text = render_multivariant(made)
+    assert parse_multivariant(text) == made
+    by_pathway: dict[str | None, dict[str | None, str]] = {}
+    for variant in made.variants:
+        by_pathway.setdefault(variant.pathway_id, {})[variant.stable_id] = variant.uri
+    assert by_pathway.keys() == {"a", "b", "c"}
+    assert all(names.keys() == {"720p", "360p"} for names in by_pathway.values())
+    assert by_pathway["b"]["360p"] == "https://b.example/live/demo/s/TOKEN/360p/media.m3u8"
+    assert by_pathway["a"]["360p"] == "s/TOKEN/360p/media.m3u8", "its own may have any name"
+    assert made.steering is not None
+    assert made.steering.server_uri == "https://m.example/steer/demo?session=TOKEN"
+    assert made.steering.pathway_id == "a" and made.variants[0].pathway_id == "a"
+    view = MultivariantView(
+        "https://a.example/live/demo/index.m3u8", Kind.MULTIVARIANT, 0.0, text, made
+    )
+    assert check(view, []) == []
+
+
+def test_the_servers_choice_is_one_variant_on_every_pathway() -> None:
+    """R27."""
+    known = Neighbours(server("a"), (server("b"),))
+    made = multivariant([Variant("media.m3u8", 1_000_000, codecs="avc1.4d401f")], PLACE, known, 2)
+    assert [(v.pathway_id, v.stable_id) for v in made.variants] == [
+        ("a", "adaptive"),
+        ("b", "adaptive"),
     ]
-    assert found.variants[1].uri == f"http://origin.example/live/demo/{folder}token/{uri}"
-    assert found.steering is not None
-    assert found.steering.server_uri == "http://m.example/steer/demo?session=token"
+    view = MultivariantView("https://a.example/", Kind.ADAPTIVE, 0.0, "", made)
+    assert not any("expected one variant" in found.what for found in check(view, []))
+
+
+def test_the_others_are_near_first_serve_and_differ_by_session() -> None:
+    others = (
+        *(server(f"n{number}") for number in range(6)),
+        server("far", "south"),
+        server("drains", takes=False),
+    )
+    known = Neighbours(server("a"), others)
+    chosen = {tuple(n.server for n in alternatives(f"v{v}", known, 2)) for v in range(50)}
+    assert len(chosen) > 10 and not any({"far", "drains"} & set(pair) for pair in chosen)
+    assert [n.server for n in alternatives("v", known, 8)][-1] == "far"
+    assert alternatives("v", known, 0) == []

@@ -79,6 +79,17 @@ async def test_an_heir_that_hears_of_the_drain_first_asks_for_the_histories() ->
         assert running.viewers == 1 and running.members["a"].stage.viewers == 0
 
 
+async def test_the_heir_is_asked_while_histories_are_on_their_way() -> None:
+    async with fleet() as running:
+        path = (await joined(running, "a"))[0]
+        before = (await running.get("a", path))[1]
+        running.drain("a")
+        handing = asyncio.create_task(running.members["a"].fleet.look())
+        assert [(await running.get(server, path))[1] for server in "abcabc"] == [before] * 6
+        await handing
+        assert running.viewers == 1
+
+
 async def test_an_owner_that_died_and_came_back_does_not_contradict_its_heir() -> None:
     """It is told, or finds out, before it answers for a session that was taken over."""
     async with fleet(("a", "b")) as running:
