@@ -53,6 +53,9 @@ from surgecast.media.part import PartSet
 from surgecast.media.segment import SegmentSet
 from surgecast.media.window import Measured, PlaylistText, Window
 
+_SILENT_TARGET_DURATIONS = 3
+"""Players that play ask for a playlist about once in one."""
+
 log = Log("surgecast.channels")
 
 
@@ -156,6 +159,7 @@ class Stage:
         # must not have been decided for this one.
         if self._journal is not None:
             self._journal.advance(segments, number)
+        self._hush()
         shares = self._share((self.sessions, self.variants), segments.msn)
         self.segment_sessions.fix(segments.msn, segments.discontinuity, shares)
         self.window.publish(segments)
@@ -167,6 +171,13 @@ class Stage:
         shares = self.rungs.share(now, shared.tallies.bytes_out, tables, msn)
         shared.governor_tick_s = shared.clock.now() - now
         return shares
+
+    def _hush(self) -> None:
+        """Who is silent for long takes nothing: what it had is there for the others."""
+        silence_s = _SILENT_TARGET_DURATIONS * self.window.target_duration_s
+        for viewer in self.urls.viewers.silent(self._shared.clock.now() - silence_s):
+            for table in (self.sessions, self.variants):
+                table.hush(viewer.session)
 
     def _heed(self, viewer: Viewer, ceiling_bps: float | None) -> None:
         """What a viewer's connection carries is the most that it is given."""

@@ -24,6 +24,8 @@ class Situation(NamedTuple):
     """What it plays: below `held` where the player chooses and chose less."""
     changed_msn: int | None
     """Of its last switch, while that is too new for another one up; None where it is not."""
+    silent: bool
+    """Whether nobody takes it now: it costs nothing, and does not rise."""
     asked: bool
     """Whether the operator has just asked for a rung: that does not wait."""
 

@@ -20,6 +20,8 @@ from surgecast.delivery.egress import EgressMeter
 from surgecast.delivery.settings import EgressSettings
 
 _SWAP_GAIN = 1.01
+_AHEAD_S = 2.0
+"""How far ahead it is looked: about a segment."""
 _OVER_SEGMENTS = 2
 """Egress that is over budget for so many segments goes on record."""
 
@@ -53,7 +55,11 @@ class Account:
 
 
 class Governor:
-    """The egress budget of one server."""
+    """The egress budget of one server.
+
+    While viewers come, as much is kept free as those take who will have come by the next segment,
+    at the lowest rung: that the crowd grows is seen before it is there.
+    """
 
     def __init__(self, settings: EgressSettings) -> None:
         self.settings = settings
@@ -69,6 +75,8 @@ class Governor:
         self._divided_at: float | None = None
         self._left_bps: float | None = None
         self._sessions = 0
+        self._joins = 0
+        self._joining = EgressMeter(settings.window_s)
         self._accounts: dict[str, Account] = {}
 
     @property
@@ -117,12 +125,16 @@ class Governor:
     def divide(self, now: float, bytes_out: int, crowds: Sequence[Crowd]) -> list[Split]:
         """How many sessions of each crowd get which rung. `bytes_out` counts all that was sent."""
         self._measure(now, bytes_out, sum(crowd.demand_bps for crowd in crowds))
-        self._sessions = sum(crowd.sessions for crowd in crowds)
+        sessions = sum(crowd.sessions for crowd in crowds)
+        self._joins += max(0, sessions - self._sessions)
+        self._sessions = sessions
+        joins_per_s = self._joining.sample(now, self._joins) / 8.0
         budget_bps = self.budget_bps
         if budget_bps is None:
             splits = [_all_at(crowd, crowd.best) for crowd in crowds]
         else:
-            splits = self._share(crowds, budget_bps - self.ungoverned_bps)
+            coming_bps = _AHEAD_S * joins_per_s * _least_bps(crowds)
+            splits = self._share(crowds, budget_bps - self.ungoverned_bps - coming_bps)
         self.governed_bps = _rate(crowds, splits)
         taken_bps = self.ungoverned_bps + self.governed_bps
         self._left_bps = None if budget_bps is None else self._ample(budget_bps) - taken_bps
@@ -170,6 +182,13 @@ def _group(crowd: Crowd, *, keep: bool = False) -> Group:
     """As the allocation sees it; with `keep` nobody goes down who need not."""
     worst = max(crowd.held, crowd.best) if keep else len(crowd.offers) - 1
     return Group(crowd.offers, crowd.best, worst, crowd.sessions)
+
+
+def _least_bps(crowds: Sequence[Crowd]) -> float:
+    """The lowest rung of an average session."""
+    sessions = sum(crowd.sessions for crowd in crowds)
+    least_bps = sum(crowd.offers[-1].rate_bps * crowd.sessions for crowd in crowds)
+    return least_bps / sessions if sessions else 0.0
 
 
 def _all_at(crowd: Crowd, position: int) -> Split:

@@ -58,6 +58,8 @@ class Session:
     wish_is_new: bool = False
     ceiling: int = 0
     """The highest rung that its connection carries, as a position in the ladder."""
+    silent: bool = False
+    """Whether its viewer asks for nothing any more, and may have left."""
     plays: int = 0
     """The variant it asked for last, where a session has several."""
     tags_gone: int = 0

@@ -44,6 +44,8 @@ class Balance:
         crowds: list[Crowd] = []
         for choice, table, undecided in self._tables():
             for claim in table.claims(msn if table in deciding else undecided()):
+                if claim.situation.silent:
+                    continue
                 tables.append(table)
                 claims.append(claim)
                 crowds.append(_crowd(choice.offers, claim))
@@ -131,7 +133,8 @@ class RungChoice:
         counts = dict.fromkeys(self.rungs, 0)
         for table, undecided in self.tables:
             for claim in table.claims(undecided()):
-                counts[self.rungs[claim.situation.takes]] += claim.sessions
+                if not claim.situation.silent:
+                    counts[self.rungs[claim.situation.takes]] += claim.sessions
         return counts
 
     def close(self) -> None:

@@ -71,6 +71,9 @@ class SessionTable:
         show, found = self._show, self._sessions.get(session)
         if found is None:
             return None
+        if found.silent:
+            found.silent = False
+            self._place(found)
         version, shown = show.version, found.shown
         if shown is not None and shown[0] == version and shown[1] == view:
             return shown[2]
@@ -146,6 +149,13 @@ class SessionTable:
         found = self.get(session)
         if found is not None and found.ceiling != position:
             found.ceiling = position
+            self._place(found)
+
+    def hush(self, session: str) -> None:
+        """Its viewer is silent, until it asks for a playlist again; unknown ones do nothing."""
+        found = self.get(session)
+        if found is not None and not found.silent:
+            found.silent = True
             self._place(found)
 
     def set_cap(self, position: int) -> None:
@@ -247,6 +257,7 @@ class SessionTable:
             wish=max(self._positions[found.requested], found.ceiling),
             takes=max(held, found.plays),
             changed_msn=found.changes[-1].msn if len(found.changes) > 1 else None,
+            silent=found.silent,
             asked=found.wish_is_new,
         )
         self._sessions[found.session] = found

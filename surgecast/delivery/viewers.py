@@ -104,6 +104,10 @@ class Viewers:
         else:
             self._unused.move_to_end(viewer.session)
 
+    def silent(self, before: float) -> Iterator[Viewer]:
+        """Those who played, and asked for nothing since then."""
+        return _silent(self._playing, before)
+
     def expire(self, now: float) -> list[Viewer]:
         """Those who left, because they were silent too long."""
         gone = [

@@ -144,3 +144,14 @@ def test_rates_are_those_of_the_newest_segments() -> None:
     shown = [segment_set(msn, size_bytes=9000) for msn in range(2)]
     shown += [segment_set(msn, size_bytes=1000) for msn in range(4)]
     assert rates_of(RUNGS, shown, []) == [4000.0] * 3
+
+
+def test_while_viewers_come_there_is_room_kept_for_the_next() -> None:
+    """Twenty at the top fit; ten more each segment will not, and are made room for in time."""
+    server = Server()
+    passed = []
+    for _ in range(8):
+        server.have[2] += 8
+        server.step()
+        passed.append(server.taken_bps + 8 * OFFERS[2].rate_bps > 100e6)
+    assert not any(passed)

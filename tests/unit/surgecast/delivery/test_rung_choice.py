@@ -18,6 +18,7 @@ class Server:
         self.directory = Directory(self.clock, egress=egress)
         self.stages = [self._channel(f"channel{number}") for number in range(channels)]
         self.index_plays = 0
+        self.gone: set[str] = set()
         for _ in range(6):
             self.step()
 
@@ -40,8 +41,11 @@ class Server:
     def _watch(self, stage: Stage) -> None:
         tally = self.directory.tallies.of("segment", f"{stage.name}/720p")
         for viewer in list(stage.urls.viewers):
-            stage.urls.viewers.see(viewer, self.clock.now(), plays=True)
+            if viewer.session not in self.gone:
+                stage.urls.viewers.see(viewer, self.clock.now(), plays=True)
         for found in stage.sessions:
+            if found.session in self.gone:
+                continue
             assert stage.sessions.playlist(found.session) is not None
             tally.bytes_out += RATES_BPS[found.rung] // 4
         for found in stage.variants:
@@ -164,3 +168,17 @@ def test_what_players_are_told_is_the_cap_or_what_most_of_them_have() -> None:
     assert pressed.share_bps is not None and 2e6 < pressed.share_bps <= 2.5e6
     server.stages[0].set_rung_cap("360p")
     assert choice.advice("a").most_bps < pressed.most_bps
+
+
+def test_what_the_silent_had_is_there_for_the_others_before_they_are_forgotten() -> None:
+    server = Server(capacity_bps=50_000_000)
+    server.join(40)
+    for _ in range(4):
+        server.step()
+    assert server.rungs()[0] < 10
+    server.gone = {found.session for found in server.stages[0].sessions if found.session[-1] != "0"}
+    for _ in range(14):
+        server.step()
+    left = [found for found in server.stages[0].sessions if found.session not in server.gone]
+    assert len(left) == 4 and server.stages[0].viewers == 40
+    assert {found.rung for found in left} == {"720p"}
