@@ -260,14 +260,17 @@ class Depot:
                 )
             else:
                 body = await self._puller.pull(item.url_path, item.announced, arrival)
-        except RemoteError as error:
-            item.task = None
-            arrival.fail(error)
-            self._has_failed(item, error, held=held)
         except asyncio.CancelledError:
             item.task = None
             arrival.fail(RemoteError("it is not pulled any more"))
             raise
+        except Exception as error:
+            failure = error if isinstance(error, RemoteError) else RemoteError("a fault of ours")
+            if failure is not error:
+                log.exception("pull failed", error, path=item.url_path)
+            item.task = None
+            arrival.fail(failure)
+            self._has_failed(item, failure, held=held)
         else:
             item.task = None
             self._set_body(item, body)

@@ -62,6 +62,10 @@ class Follower:
             self._complain(base, reason)
             puller.upstreams.penalise(base, puller.clock.now(), f"feed: {reason}")
             return f"the feed of {base}: {reason}"
+        except Exception as error:  # one channel's trouble must not be that of the others
+            self._log.exception("feed left", error, upstream=base)
+            puller.upstreams.penalise(base, puller.clock.now(), "feed: a fault of ours")
+            return f"the feed of {base}: a fault of ours"
         self._log.info("feed ended", upstream=base)
         return f"the feed of {base} ended"
 

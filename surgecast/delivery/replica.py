@@ -31,7 +31,7 @@ from surgecast.media.window import Measured, Window
 
 VERSION = 1
 LINE_BYTES_MAX = 64 * 1024
-SNAPSHOT_LINES_MAX = 200_000
+SNAPSHOT_BYTES_MAX = 128 * 1024 * 1024
 
 _Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 _Count = Annotated[int, Field(ge=0, le=2**53)]
@@ -293,13 +293,18 @@ class FeedReader:
         self._channel = channel
         self._snapshot: Snapshot | None = None
         self._live = False
-        self._lines = 0
+        self._snapshot_bytes = 0
         self._inits: dict[str, InitSet] = {}
 
     def take(self, raw: bytes) -> Event | None:
         """What the next line says; None for one that only belongs to a later one."""
         if not raw.endswith(b"\n"):
             raise RemoteError("the feed ends inside a line")
+        if len(raw) > LINE_BYTES_MAX:
+            raise RemoteError(f"a line of {len(raw)} bytes, more than {LINE_BYTES_MAX}")
+        self._snapshot_bytes += 0 if self._live else len(raw)
+        if self._snapshot_bytes > SNAPSHOT_BYTES_MAX:
+            raise RemoteError(f"a snapshot of more than {SNAPSHOT_BYTES_MAX} bytes")
         line = _decode(raw)
         if isinstance(line, _SnapshotLine):
             self._begin(line)
@@ -358,9 +363,6 @@ class FeedReader:
         return Ended() if line.type == "end" else Heartbeat()
 
     def _collect(self, snapshot: Snapshot, published: SegmentSet | PartSet) -> None:
-        self._lines += 1
-        if self._lines > SNAPSHOT_LINES_MAX:
-            raise RemoteError(f"a snapshot of more than {SNAPSHOT_LINES_MAX} lines")
         if isinstance(published, SegmentSet):
             if snapshot.sets and published.msn <= snapshot.sets[-1].msn:
                 raise RemoteError(f"the feed goes back to segment {published.msn}")

@@ -48,8 +48,8 @@ class Above:
     def give(self, path: str, body: bytes) -> None:
         self._answer(path).set_result(body)
 
-    def fail(self, path: str) -> None:
-        self._answers.pop(path).set_exception(RemoteError("gone"))
+    def fail(self, path: str, error: Exception | None = None) -> None:
+        self._answers.pop(path).set_exception(error or RemoteError("gone"))
 
 
 class Bench:
@@ -298,3 +298,12 @@ async def test_a_full_store_forgets_the_oldest_and_routes_stay():
     assert isinstance(bench.shelf.get("720p/0.ts"), Asked)
     assert isinstance(bench.shelf.get("720p/2.ts"), Asset)
     bench.depot.close()
+
+
+async def test_a_fault_of_ours_leaves_nobody_waiting(bench):
+    bench.stock("720p/1.ts", b"one")
+    got = bench.ask("720p/1.ts")
+    await bench.settle()
+    bench.above.fail("720p/1.ts", KeyError("a bug"))
+    await bench.settle()
+    assert (await got).status == 502

@@ -1,5 +1,6 @@
 """Lines of a feed: written, read again, and refused where they are not whole, in order, ours."""
 
+import itertools
 import json
 
 import pytest
@@ -95,6 +96,7 @@ def test_marks_mean_life_and_the_end():
         (b'{"type":"set","msn":9}\n', "not a line of a feed"),
         (b'{"type":"rumour"}\n', "not a line of a feed"),
         (b'{"type":"heartbeat"}', "ends inside a line"),
+        (b'{"type":"heartbeat"}'.ljust(70_000) + b"\n", "a line of 70001 bytes"),
         (heartbeat_line(), "begins with 'heartbeat'"),
         (set_line(segment_set(3)), "begins with 'set'"),
     ],
@@ -152,3 +154,12 @@ def test_a_set_that_no_server_makes_is_refused(change):
     line = json.loads(set_line(segment_set(9))) | change
     with pytest.raises(RemoteError, match="not a line of a feed"):
         reader.take(json.dumps(line).encode() + b"\n")
+
+
+def test_a_snapshot_without_an_end_is_refused_before_memory_is(monkeypatch):
+    monkeypatch.setattr("surgecast.delivery.replica.SNAPSHOT_BYTES_MAX", 20_000)
+    reader, numbers = FeedReader("demo"), itertools.count()
+    reader.take(snapshot_with())
+    with pytest.raises(RemoteError, match="snapshot of more than 20000 bytes"):
+        while True:
+            reader.take(set_line(segment_set(next(numbers))))
