@@ -49,7 +49,7 @@ http: {{host: 127.0.0.1, port: {port}}}
 state_dir: {folder}
 log: {{level: error}}
 regions: {{names: [north, east, south, west], query_allowed: true}}
-fleet: {{reports_burst: 1000, viewers_rise_max_per_s: 1000000}}
+fleet: {{reports_burst: 1000, viewers_rise_max_per_s: 1000000, silent_intervals: 100}}
 policy: {{relays_max: 0}}
 history: {{url: "sqlite:///{folder}/manager.db"}}
 """
