@@ -18,8 +18,6 @@ RETRY_AFTER_S_MAX = 30.0
 """A server may ask for no longer pause than that."""
 IDLE_S_MIN = 1.0
 """An answer may be silent for so long, however little is buffered."""
-NEW_TARGETS = 1.5
-"""Target durations that a server may take for its first playlist."""
 IDLE_SHARE = 1 / 3
 """Of the buffer that one silent server may cost where another can be asked."""
 
@@ -166,12 +164,12 @@ def _verdict(action: Action, number: int) -> Verdict:
     return Verdict(action, min(PAUSE_S_MAX, PAUSE_S * 2 ** min(number - 1, 8)))
 
 
-def idle_s(buffered_s: float, total_s: float, elsewhere: bool, new_after_s: float = 0.0) -> float:
+def idle_s(buffered_s: float, total_s: float, elsewhere: bool, heir_s: float = 0.0) -> float:
     """How long an answer may be silent: less than the buffer where another server can be asked.
 
-    A server that was not asked before may first have to take the session over, and then waits for
-    its next segment, which comes every `new_after_s`: that is no silence.
+    A server that was not asked before may first have to take the session over, and then waits
+    until it has something nobody has seen, for up to `heir_s`: that is no silence.
     """
     if not elsewhere:
         return total_s
-    return min(total_s, max(IDLE_S_MIN, buffered_s * IDLE_SHARE, NEW_TARGETS * new_after_s))
+    return min(total_s, max(IDLE_S_MIN, buffered_s * IDLE_SHARE, heir_s))

@@ -24,6 +24,10 @@ PLAIN_LATENCY_TARGETS = 4.0
 """Three from the live edge, where everybody joins, and one for a segment to be whole."""
 LATENCY_PARTS = 2
 """Beyond the hold-back: one to be whole, one for whoever is a little later."""
+HEIR_TARGETS = 1.5
+"""An heir waits for the next segment."""
+HEIR_TARGETS_PARTS = 2.5
+"""Or, as parts of the open one were seen, for that after the next."""
 PARALLEL_PARTS = 3
 """Downloads at a time. At the live edge there is one; joining takes more."""
 
@@ -33,8 +37,6 @@ class Feed(Protocol):
 
     parallel: int
     """Downloads at a time."""
-    target_duration_s: float
-    """0 while unknown."""
     held_s: float
     """How long the server may hold a request for what is not there yet."""
 
@@ -43,6 +45,11 @@ class Feed(Protocol):
 
     @property
     def ended(self) -> bool: ...
+
+    @property
+    def heir_s(self) -> float:
+        """How long a server that takes a session over may have to wait for what is new."""
+        ...
 
     @property
     def hint(self) -> str | None:
@@ -113,6 +120,10 @@ class PlainFeed:
     @property
     def reload_at(self) -> float:
         return float("inf") if self._tracker.ended else self._reload_at
+
+    @property
+    def heir_s(self) -> float:
+        return HEIR_TARGETS * self.target_duration_s
 
     @property
     def common_latency_s(self) -> float | None:
@@ -192,6 +203,10 @@ class PartFeed:
     @property
     def reload_at(self) -> float:
         return float("inf") if self._tracker.ended else self._reload_at
+
+    @property
+    def heir_s(self) -> float:
+        return HEIR_TARGETS_PARTS * self.target_duration_s
 
     @property
     def common_latency_s(self) -> float | None:

@@ -295,9 +295,9 @@ class Viewer:
         url, reload = feed.reload(now)
         held_s = feed.held_s if reload.blocking else 0.0
         total_s = self.habits.total_s + held_s
-        new_after_s = 0.0 if urlsplit(url).netloc == self.server else feed.target_duration_s
+        heir_s = 0.0 if urlsplit(url).netloc == self.server else feed.heir_s
         elsewhere = self._elsewhere(now)
-        idle = held_s + idle_s(self.buffer.buffered_s, self.habits.total_s, elsewhere, new_after_s)
+        idle = held_s + idle_s(self.buffer.buffered_s, self.habits.total_s, elsewhere, heir_s)
         self._loading = Ask(
             Wanted.PLAYLIST, url, min(idle, total_s), total_s, now, feed.url, reload=reload
         )

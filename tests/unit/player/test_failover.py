@@ -107,5 +107,5 @@ def test_a_silent_server_costs_a_part_of_the_buffer_only_where_there_is_another(
 
 def test_an_heir_may_wait_for_its_first_segment() -> None:
     """It lists only what nobody has seen; held requests answered within 1.5 targets are normal."""
-    assert idle_s(4.0, 8.0, elsewhere=True, new_after_s=2.0) == 3.0
-    assert idle_s(4.0, 8.0, elsewhere=False, new_after_s=2.0) == 8.0
+    assert idle_s(4.0, 8.0, elsewhere=True, heir_s=3.0) == 3.0
+    assert idle_s(4.0, 8.0, elsewhere=False, heir_s=3.0) == 8.0
