@@ -1,5 +1,6 @@
 """Histories as JSON: what a session log keeps, and what one server hands to another. Pure."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -49,6 +50,8 @@ def handover_of(values: Any) -> Handover:
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise RemoteError(f"a session that cannot be read: {error!r}") from error
+    if not math.isfinite(handed.life_s):
+        raise RemoteError(f"session {handed.session!r} lives for {handed.life_s} s")
     if any(record.session != handed.session for told in books.values() for record in told):
         raise RemoteError(f"session {handed.session!r} has records of another one")
     return handed

@@ -25,6 +25,7 @@ from surgecast.delivery.shelf import Ask, Asked, Shelf
 from surgecast.delivery.tokens import Claims, Keyring, TokenRefused
 from surgecast.delivery.viewers import Viewer, Viewers
 from surgecast.delivery.waiting import Wait
+from surgecast.errors import RemoteError
 from surgecast.hls.model import Variant
 from surgecast.hls.render import render_multivariant
 from surgecast.media.window import PlaylistText
@@ -258,7 +259,12 @@ class SessionUrls:
         )
 
     def adopt(self, handed: Handover) -> bool:
-        """A session of another server; False where it is here already. Raises SessionsFull."""
+        """A session of another server; False where it is here already.
+
+        Raises SessionsFull, RemoteError.
+        """
+        if not (_SESSION.fullmatch(handed.session) and _LABEL.fullmatch(handed.region)):
+            raise RemoteError(f"no session has the name {handed.session!r} and that region")
         if self.has(handed.session):
             return False
         self.drop([handed.session])
@@ -267,7 +273,7 @@ class SessionUrls:
             handed.session,
             handed.region,
             handed.owner,
-            now + handed.life_s,
+            now + min(handed.life_s, self._access.keyring.life_s),
             now,
             taken=handed.taken,
         )

@@ -3,6 +3,7 @@
 import asyncio
 from urllib.parse import urljoin
 
+from surgecast.delivery.tokens import AccessSettings, Claims, Keyring
 from surgecast.hls.parse import parse_media, parse_multivariant
 from tests.support.fleet import Fleet, fleet
 
@@ -165,3 +166,35 @@ async def test_only_servers_may_ask_for_other_viewers() -> None:
             assert answer.status == 404
         async with running.http.post(url, data="{") as answer:
             assert answer.status == 400
+
+
+async def test_a_server_that_hands_over_nonsense_is_refused() -> None:
+    async with fleet() as running:
+        stage, url = running.members["b"].stage, running.members["b"].url
+        told = {"session": "v1", "region": "north", "owner": "a", "life_s": 1e9}
+        told |= {"plays": True, "taken": False, "books": {"index": [], "unheard of": []}}
+        for wrong in ({"session": "../v1"}, {"region": "no/rth"}, {"books": 7}, {"life_s": "x"}):
+            body = {"sessions": [{**told, **wrong}]}
+            async with running.http.post(f"{url}/fleet/v1/sessions/demo", json=body) as answer:
+                assert answer.status == 400
+        assert stage.session_count == 0
+        for _ in range(2):
+            body = {"sessions": [told]}
+            async with running.http.post(f"{url}/fleet/v1/sessions/demo", json=body) as answer:
+                assert answer.status == 200
+        assert stage.viewers_by_region() == {"north": 1}, "again is as good as once"
+
+
+async def test_clocks_of_servers_differ() -> None:
+    """A token of a manager whose clock is half a minute off is good, and its session is new."""
+    for skew_s in (-30.0, 30.0):
+        async with fleet() as running:
+            running.clock.advance(31.0)
+            running.publish()
+            now_utc = running.clock.utc() + skew_s
+            ring = Keyring(AccessSettings())
+            claims = Claims("v1", "demo", "south", "b", now_utc + ring.life_s)
+            path = f"{CHANNEL}s/{ring.mint(claims)}/media.m3u8"
+            status, text, _ = await running.get("a", path)
+            assert status == 200 and len(parse_media(text).segments) == 6
+            assert running.members["b"].stage.viewers_by_region() == {"south": 1}
