@@ -176,7 +176,7 @@ class Stage:
         """Who is silent for long takes nothing: what it had is there for the others."""
         silence_s = _SILENT_TARGET_DURATIONS * self.window.target_duration_s
         for viewer in self.urls.viewers.silent(self._shared.clock.now() - silence_s):
-            for table in (self.sessions, self.variants):
+            for table, _ in self.rungs.tables:
                 table.hush(viewer.session)
 
     def _heed(self, viewer: Viewer, ceiling_bps: float | None) -> None:
