@@ -46,6 +46,9 @@ class Upstreams:
         if base not in self._bases:
             return
         known = self._penalties.get(base)
+        if known is not None and now < known.until:  # asked all the same, for want of another
+            known.reason = reason
+            return
         failures = known.failures + 1 if known is not None else 1
         span_s: float = self._penalty_s * 2.0 ** min(failures - 1, _DOUBLINGS_MAX)
         until = now + min(self._penalty_max_s, span_s)

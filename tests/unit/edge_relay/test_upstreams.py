@@ -51,3 +51,12 @@ def test_another_list_keeps_the_penalties_of_those_that_stay():
 )
 def test_pauses_double_up_to_a_bound_and_differ_by_chance(attempt, chance, expected):
     assert pause_s(attempt, 0.1, 2.0, chance) == pytest.approx(expected)
+
+
+def test_one_that_is_asked_in_its_penalty_for_want_of_another_is_not_punished_twice():
+    """Else a relay that starts before its origin would avoid it for a minute."""
+    upstreams = Upstreams(("a", "b"), 5.0, 60.0)
+    for tenth in range(40):
+        upstreams.penalise("a", tenth / 10, f"down at {tenth}")
+    assert upstreams.warnings(4.9) == ["upstream a: down at 39"]
+    assert upstreams.best(5.0) == "a"
