@@ -2,9 +2,9 @@
 
 from email.utils import parsedate_to_datetime
 
+from player.asking import Content
 from player.failover import Wanted
 from player.pathways import read_manifest
-from player.viewer import Content
 from surgecast.errors import RemoteError
 from surgecast.hls.parse import parse, parse_media
 

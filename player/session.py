@@ -11,11 +11,12 @@ from typing import Any
 
 import aiohttp
 
+from player.asking import GIVE_UP_S, Answer, Ask, Habits
 from player.failover import Wanted
 from player.fetcher import Body, Fetcher, FetchError, Limits
 from player.reading import date_utc, read, retry_after_s
 from player.report import Report
-from player.viewer import GIVE_UP_S, Answer, Ask, Habits, Viewer
+from player.viewer import Viewer
 from surgecast.clock import Clock, RealClock
 from surgecast.errors import RemoteError
 

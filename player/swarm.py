@@ -16,13 +16,13 @@ from itertools import pairwise
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from player.arrivals import Crowd, Mix, traits
+from player.asking import Habits
 from player.buffer import State
 from player.links import Link, Pacer
 from player.quality import Outcome
 from player.swarm_player import SwarmPlayer
 from player.swarm_report import Moment, Presence, SwarmReport, spread_ms
 from player.texts import Library
-from player.viewer import Habits
 from player.wire import Wire
 
 STEP_S = 0.1

@@ -15,10 +15,10 @@ from rich.live import Live
 
 from player.arguments import add_sync, seconds_above_0
 from player.arrivals import Mix
+from player.asking import Habits
 from player.swarm import Plan, Swarm
 from player.swarm_report import Moment, SwarmReport, as_table, as_view, rounded
 from player.swarm_words import crowd_of, leave_of, links_of, share_of, shares_of
-from player.viewer import Habits
 from surgecast.errors import ConfigError
 
 FILES_PER_VIEWER = 3

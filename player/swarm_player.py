@@ -6,11 +6,12 @@ from functools import partial
 from urllib.parse import urljoin
 
 from player.arrivals import Traits
+from player.asking import Answer, Ask, Content, Habits
 from player.failover import Wanted
 from player.quality import Outcome, outcome_of
 from player.reading import retry_after_s
 from player.texts import Library
-from player.viewer import Answer, Ask, Content, Habits, Viewer
+from player.viewer import Viewer
 from player.wire import Exchange, Wire
 from surgecast.errors import RemoteError
 

@@ -3,9 +3,9 @@
 import zlib
 from collections import OrderedDict
 
+from player.asking import Content
 from player.failover import Wanted
 from player.reading import date_utc, read
-from player.viewer import Content
 from surgecast.errors import RemoteError
 
 PLAYLISTS_KEPT = 1024

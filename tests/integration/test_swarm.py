@@ -8,10 +8,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from player.arrivals import Crowd, Mix, constant, ramp
+from player.asking import Habits
 from player.links import steady
 from player.swarm import Plan, Swarm
 from player.swarm_report import Moment, SwarmReport
-from player.viewer import Habits
 from tests.support.live_show import LiveShow, live_show
 
 WAIT_S = 60.0

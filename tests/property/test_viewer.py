@@ -5,7 +5,8 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from player.viewer import Answer, Ask, Habits, Viewer
+from player.asking import Answer, Ask, Habits
+from player.viewer import Viewer
 from tests.support.viewer_world import World, failed, multivariant
 
 FAULTS = ("connection", "time-out", "truncated", "broken connection", 403, 404, 410, 429, 500, 503)

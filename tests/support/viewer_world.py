@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from urllib.parse import urlsplit
 
+from player.asking import Answer, Ask, Habits
 from player.failover import Wanted
 from player.reading import read
-from player.viewer import Answer, Ask, Habits, Viewer
+from player.viewer import Viewer
 from surgecast.errors import RemoteError
 from surgecast.hls.model import (
     ContentSteering,

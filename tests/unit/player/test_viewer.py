@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from player.asking import Answer, Ask, Habits
 from player.failover import Wanted
 from player.pathways import PENALTY_S
-from player.viewer import Answer, Ask, Habits, Viewer
+from player.viewer import Viewer
 from surgecast.hls.render import render_media
 from tests.support.viewer_world import RUNGS, UTC_AT_0, World, failed, media, multivariant
 
