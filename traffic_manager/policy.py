@@ -67,7 +67,7 @@ class Policy:
 
     def decide(self, view: View) -> Plan:
         supply = supply_of(view.servers, self.settings)
-        names = sorted({*view.loads_ahead_bps(), *self.settings.regions})
+        names = sorted({*view.loads_ahead_bps, *self.settings.regions})
         decisions: list[Decision] = []
         if not view.paused:
             decisions += self._scale_out(view, supply, names)
@@ -79,13 +79,13 @@ class Policy:
     # More relays.
 
     def _scale_out(self, view: View, supply: Supply, names: Sequence[str]) -> list[Decision]:
-        settings, now = self.settings, view.loads_now_bps()
-        ahead = view.loads_ahead_bps()
+        settings, now = self.settings, view.loads_now_bps
+        ahead = view.loads_ahead_bps
         high = settings.setpoint + settings.margin
         short = not supply.fits(ahead, high)
         missing = supply.missing_relays(ahead, settings.setpoint) if short else {}
         floors = self._floors(view, supply, names)
-        room = settings.relays_max - len(_relays(view))
+        room = settings.relays_max - len(view.relays)
         decisions = []
         for region in sorted(names, key=lambda r: (-missing.get(r, 0), r)):
             have = len(_relays(view, region))
@@ -111,7 +111,7 @@ class Policy:
         self, view: View, supply: Supply, names: Sequence[str]
     ) -> dict[str, tuple[int, Rule]]:
         """The least number of relays by region, and why: the minimum or the operator's offset."""
-        ideal = supply.without_relays().missing_relays(view.loads_now_bps(), self.settings.setpoint)
+        ideal = supply.without_relays().missing_relays(view.loads_now_bps, self.settings.setpoint)
         floors: dict[str, tuple[int, Rule]] = {}
         for region in names:
             limits, offset = self.settings.of_region(region), view.offsets.get(region, 0)
@@ -137,7 +137,7 @@ class Policy:
         """No relay can come: all that are allowed are there, or starting them fails."""
         relays = _relays(view, region)
         full = len(relays) >= self.settings.of_region(region).relays_max
-        full = full or len(_relays(view)) >= self.settings.relays_max
+        full = full or len(view.relays) >= self.settings.relays_max
         failing = self._of(region).failures > 0
         return full or failing or view.paused
 
@@ -169,7 +169,7 @@ class Policy:
             return False
         low = self.settings.setpoint - self.settings.margin
         less = supply.without(candidate.region, usable_bps(candidate, self.settings))
-        return less.fits(view.loads_ahead_bps(), low)
+        return less.fits(view.loads_ahead_bps, low)
 
     def _may_drain(self, memory: _Region, now_s: float) -> bool:
         settings = self.settings
@@ -185,13 +185,9 @@ class Policy:
         return self._regions.setdefault(region, _Region())
 
 
-def _relays(view: View, region: str | None = None) -> list[Server]:
+def _relays(view: View, region: str) -> list[Server]:
     """Relays that are there to stay, or come."""
-    return [
-        s
-        for s in view.servers
-        if s.role == "relay" and s.here and s.state != "draining" and region in (None, s.region)
-    ]
+    return view.relays_by_region.get(region, [])
 
 
 def _least_loaded(view: View, region: str) -> Server | None:
@@ -203,8 +199,8 @@ def _least_loaded(view: View, region: str) -> Server | None:
 def _inputs(region: str, view: View, supply: Supply, settings: PolicySettings) -> dict[str, float]:
     return {
         "viewers": float(view.demand.of_region(region).viewers),
-        "demand_bps": round(view.loads_now_bps().get(region, 0.0)),
-        "ahead_bps": round(view.loads_ahead_bps().get(region, 0.0)),
+        "demand_bps": round(view.loads_now_bps.get(region, 0.0)),
+        "ahead_bps": round(view.loads_ahead_bps.get(region, 0.0)),
         "relays_bps": round(supply.relays_bps.get(region, 0.0)),
         "origins_bps": round(supply.origins_bps),
         "feeds_bps": round(supply.feeds_bps),

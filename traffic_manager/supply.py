@@ -104,7 +104,7 @@ def supply_of(
 
 def _feed_bps(relay: Server) -> float:
     """What it pulls in the long run: every rung once. A window that is prewarmed is a moment."""
-    if not relay.here or relay.report is None:
+    if not relay.here or relay.report is None or not relay.report.upstream_bps:
         return 0.0
     rungs_bps = sum(rung.peak_bps for channel in relay.channels for rung in channel.ladder)
     return min(relay.report.upstream_bps, rungs_bps)

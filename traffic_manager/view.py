@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from traffic_manager.demand import Demand
 from traffic_manager.fleet import Server
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class View:
-    """What a decision is made of."""
+    """What a decision is made of. What is looked up again and again is worked out once."""
 
     now_s: float
     servers: Sequence[Server]
@@ -21,14 +22,34 @@ class View:
     """Relays the operator wants beyond the rule, by region."""
     paused: bool = False
 
+    @cached_property
     def loads_now_bps(self) -> dict[str, float]:
+        """What is wanted, by region."""
         loads = dict.fromkeys(self.offsets, 0.0)
         loads |= {server.region: 0.0 for server in self.servers if server.here}
         by_region = self.demand.by_region()
         return loads | {region: load.wanted_bps for region, load in by_region.items()}
 
+    @cached_property
     def loads_ahead_bps(self) -> dict[str, float]:
-        loads = self.loads_now_bps()
+        """The same, or what is expected within the lead time where that is more."""
+        loads = dict(self.loads_now_bps)
         for region, upper_bps in self.upper_bps.items():
             loads[region] = max(loads.get(region, 0.0), upper_bps)
         return loads
+
+    @cached_property
+    def relays(self) -> list[Server]:
+        """Those that are there to stay, or come."""
+        return [
+            server
+            for server in self.servers
+            if server.role == "relay" and server.here and server.state != "draining"
+        ]
+
+    @cached_property
+    def relays_by_region(self) -> dict[str, list[Server]]:
+        groups: dict[str, list[Server]] = {}
+        for relay in self.relays:
+            groups.setdefault(relay.region, []).append(relay)
+        return groups
