@@ -10,6 +10,7 @@ from aiohttp import web
 
 from surgecast.clock import RealClock
 from surgecast.control.messages import RungReport
+from surgecast.delivery.assets import CORS
 from surgecast.delivery.neighbours import Neighbour, Neighbours
 from surgecast.delivery.pathways import Place, multivariant
 from surgecast.delivery.settings import DeliverySettings
@@ -51,12 +52,20 @@ hls.attachMedia(document.querySelector("video"));
 class Server(FakeOrigin):
     """An origin or a relay with one session; it notes which rungs it is asked for."""
 
-    def __init__(self, reference: stream.Reference, name: str, token: str) -> None:
+    def __init__(
+        self,
+        reference: stream.Reference,
+        name: str,
+        token: str,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
         super().__init__(reference)
         self.name = name
         self.token = token
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.host = host
+        self.port = port or free_port()
+        self.url = f"http://{host}:{self.port}"
         self.index = ""
         self.playlists: list[str] = []
         self.news = asyncio.Condition()
@@ -79,7 +88,7 @@ class Server(FakeOrigin):
         runner = web.AppRunner(self.app(), access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         try:
-            await web.TCPSite(runner, "127.0.0.1", self.port).start()
+            await web.TCPSite(runner, self.host, self.port).start()
             yield
         finally:
             await runner.cleanup()
@@ -88,7 +97,8 @@ class Server(FakeOrigin):
         return web.Response(text=PAGE.replace("TOKEN", self.token), content_type="text/html")
 
     async def _session_index(self, _: web.Request) -> web.Response:
-        return web.Response(text=self.index, content_type="application/vnd.apple.mpegurl")
+        kind = "application/vnd.apple.mpegurl"
+        return web.Response(text=self.index, content_type=kind, headers=CORS)
 
     async def _session_media(self, request: web.Request) -> web.Response:
         async with self.news:
@@ -142,11 +152,17 @@ def multivariant_of(origin: Server, steering_url: str) -> str:
     )
 
 
-async def test_hlsjs_goes_to_a_clone_and_changes_rungs_there(reference: stream.Reference) -> None:
+@pytest.mark.parametrize("alike", [True, False], ids=["by host name", "by spelled URLs"])
+async def test_hlsjs_goes_to_a_clone_and_changes_rungs_there(
+    reference: stream.Reference, alike: bool
+) -> None:
+    """`alike`: nothing but the host name differs."""
     steering = Steering()
     expires_utc = steering.clock.utc() + KEYRING.life_s
     token = KEYRING.mint(Claims("s1", "demo", "a", "origin", expires_utc))
-    origin, relay = (Server(reference, name, token) for name in ("origin", "relay-1"))
+    origin = Server(reference, "origin", token)
+    there = ("127.0.0.2", origin.port) if alike else ("127.0.0.1", free_port())
+    relay = Server(reference, "relay-1", token, *there)
     async with (
         steering.serving() as steering_url,
         origin.serving(),

@@ -35,7 +35,7 @@ _FLAGS = (
     "--disable-sync",
     "--autoplay-policy=no-user-gesture-required",
     "--mute-audio",
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.* , EXCLUDE localhost",
     "--remote-debugging-port=0",
 )
 _START_LIMIT_S = 60.0
