@@ -31,7 +31,7 @@ class Pulled:
     """Counters since the start of the process; a report is made of them."""
 
     upstream_fetches: int = 0
-    """Requests for objects, failed and repeated ones included."""
+    """Requests for objects that have ended, failed and repeated ones included."""
     objects_fetched: int = 0
     """Different objects that came whole and as announced."""
     bytes_in: int = 0
@@ -157,23 +157,27 @@ class Puller:
         session = self._held if held else self._objects
         if session is None:
             raise LocalError("pulled before the connections were opened")
-        async with asyncio.timeout(self.settings.object_timeout_s + patience_s):
-            # What was asked for ahead and never came to be is no fetch of an object.
-            self.pulled.upstream_fetches += not held
-            async with asyncio.timeout(patience_s + self.settings.connect_timeout_s):
-                answer = await session.get(
-                    base + path,
-                    allow_redirects=False,
-                    headers={hdrs.ACCEPT_ENCODING: "identity"},
-                )
-            async with answer:
-                self.pulled.upstream_fetches += held and answer.status == 200
-                await self._read(answer, announced(), arrival)
-        body = arrival.body()
-        remote = announced()
-        if remote is not None and not remote.matches(body):
-            raise RemoteError("the answer is not what was announced")
-        self.pulled.objects_fetched += 1
+        # What was asked for ahead and never came to be is no fetch of an object.
+        is_fetch = not held
+        try:
+            async with asyncio.timeout(self.settings.object_timeout_s + patience_s):
+                async with asyncio.timeout(patience_s + self.settings.connect_timeout_s):
+                    answer = await session.get(
+                        base + path,
+                        allow_redirects=False,
+                        headers={hdrs.ACCEPT_ENCODING: "identity"},
+                    )
+                async with answer:
+                    is_fetch = is_fetch or answer.status == 200
+                    await self._read(answer, announced(), arrival)
+            body = arrival.body()
+            remote = announced()
+            if remote is not None and not remote.matches(body):
+                raise RemoteError("the answer is not what was announced")
+            self.pulled.objects_fetched += 1
+        finally:
+            # With its outcome: whoever compares the two numbers sees no fetch that is under way.
+            self.pulled.upstream_fetches += is_fetch
         arrival.finish()
         return body
 
