@@ -78,7 +78,10 @@ class PolicySettings(Settings):
         description="dead band: relays start above setpoint + margin, drain below the difference",
     )
     utilisation_target: float = Field(
-        default=0.85, gt=0, le=1, description="share of a server's capacity that is its budget"
+        default=0.85,
+        gt=0,
+        le=1,
+        description="share of capacity that is the budget of a server that tells none",
     )
     capacity_default_bps: Bps = Field(
         default=1_000_000_000,
