@@ -240,7 +240,8 @@ class Wire:
             self.loop.call_soon(self._done, exchange)
             return
         if exchange.timer is None:
-            exchange.timer = self.loop.call_at(now + exchange.idle_s, self._look, exchange)
+            due = now + min(exchange.idle_s, exchange.total_s)
+            exchange.timer = self.loop.call_at(due, self._look, exchange)
         idle = self._idle.get(target.netloc, [])
         while idle:
             connection = idle.pop()
