@@ -14,7 +14,7 @@ from traffic_manager.fleet import COMING, Server
 from traffic_manager.settings import PolicySettings
 
 _NOT_WORTH_A_RELAY = 0.05
-"""Of what a relay carries: none is started for less."""
+"""Of what a relay carries, or the origins where they carry less: none is started for less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,9 @@ class Supply:
 
     def missing_relays(self, loads_bps: Mapping[str, float], level: float) -> dict[str, int]:
         """How many more relays would carry the rest at `level`, by region."""
+        slack = _NOT_WORTH_A_RELAY * min(1.0, self.origins_bps / self.relay_bps)
         return {
-            region: math.ceil(left_bps / (self.relay_bps * level) - _NOT_WORTH_A_RELAY)
+            region: math.ceil(left_bps / (self.relay_bps * level) - slack)
             for region, left_bps in self.left_over(loads_bps, level).items()
         }
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.support.origins import Origin, channel, until
+from tests.support.origins import WAIT_S, Origin, channel, until
 from tests.support.ports import free_port
 from tests.support.roles import Manager
 
@@ -64,13 +64,13 @@ class World:
             if (server["role"], server["state"]) == ("relay", state)
         ]
 
-    async def relay_in(self, state: str) -> dict[str, Any]:
+    async def relay_in(self, state: str, timeout_s: float = WAIT_S) -> dict[str, Any]:
         """Wait until there is a relay in `state`."""
 
         async def probe() -> dict[str, Any] | None:
             return next(iter(await self.relays(state)), None)
 
-        return await until(probe, f"a relay that is {state}\n{self.manager.log[-4000:]}")
+        return await until(probe, f"a relay that is {state}", timeout_s)
 
     def relay_pids(self) -> dict[str, int]:
         """Server id -> process, of those the manager has started."""
@@ -136,8 +136,8 @@ async def world(folder: Path, sizes: Sizes, **policy: Any) -> AsyncIterator[Worl
             "cooldown_out_s": 2.0,
             "hold_in_s": sizes.hold_in_s,
             "cooldown_in_s": sizes.hold_in_s,
-            **policy,
-        },
+        }
+        | policy,
         directives={"ttl_s": 5.0, "drain_deadline_s": 60.0},
         provisioner={
             "kind": "local",
@@ -173,7 +173,7 @@ def _channel(sizes: Sizes) -> dict[str, Any]:
     height = max(height for _, height, _ in sizes.rungs)
     return channel(
         {"kind": "test", "width": height * 16 // 9, "height": height},
-        ladder={"rungs": rungs, "frame_rate": 25, "preset": "ultrafast"},
+        ladder={"rungs": rungs, "frame_rate": 25, "preset": "ultrafast", "audio_bps": 32_000},
         segment_duration_s=sizes.segment_duration_s,
         sessions={"session_expiry_s": EXPIRY_S},
     )

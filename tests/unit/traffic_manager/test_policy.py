@@ -383,3 +383,9 @@ def test_a_window_that_is_prewarmed_is_not_what_a_relay_pulls_in_the_long_run():
     fleet = Fleet(FleetSettings())
     fleet.report(relay, 1000.0)
     assert supply_of(list(fleet), settings()).feeds_bps == pytest.approx(5.3e6)
+
+
+def test_a_relay_much_bigger_than_the_origin_comes_when_the_origin_is_full():
+    """20 Mbit/s are 2 % of such a relay, and a fifth of the origin that cannot take them."""
+    world = World(Policy(settings(capacity_default_bps=1000 * MBPS)), load={"east": 80})
+    assert [decision.action for decision in world.look().decisions] == ["start"]
