@@ -173,6 +173,7 @@ async def test_hlsjs_goes_to_a_clone_and_changes_rungs_there(
         steering.knows(origin)
         page = await browser.page()
         await page.open(f"{origin.url}/page")
+        await page.evaluate(_WHEN_PLAYING)
         await page.evaluate("hls.loadLevel = 0 /* the lowest */")
         await origin.asked_for(RUNGS[2])
         steering.knows(relay)
