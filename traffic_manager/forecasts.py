@@ -5,6 +5,7 @@ and that is an incident. What was learned of it is dropped, and learning begins 
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from traffic_manager.demand import Demand
@@ -16,6 +17,16 @@ from traffic_manager.settings import ForecastingSettings
 _STEPS = 4
 """Horizons between now and the lead time at which the highest demand is looked for."""
 _SAMPLE_EVERY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What is expected, by region in bit/s, and sentences about what failed."""
+
+    upper_bps: dict[str, float]
+    """At the quantile of the settings."""
+    median_bps: dict[str, float]
+    failed: list[str]
 
 
 class Forecasts:
@@ -47,19 +58,20 @@ class Forecasts:
                 failed.append(self._failed(region, error))
         return failed
 
-    def upper_bps(self, lead_time_s: float, now_s: float) -> tuple[dict[str, float], list[str]]:
-        """By region: the highest demand to be expected up to the lead time; and what failed."""
+    def ahead(self, lead_time_s: float, now_s: float) -> Ahead:
+        """The highest demand of each region up to the lead time."""
         steps = [lead_time_s * (step + 1) / _STEPS for step in range(_STEPS)]
-        found: dict[str, float] = {}
-        failed = []
+        found = Ahead({}, {}, [])
         for region, forecaster in list(self._regions.items()):
             if now_s - forecaster.at_s > self.settings.stale_after_s:
                 continue
             try:
-                found[region] = forecaster.forecast(steps).upper(self.settings.quantile)
+                forecast = forecaster.forecast(steps)
+                found.upper_bps[region] = forecast.upper(self.settings.quantile)
+                found.median_bps[region] = forecast.upper(0.5)
             except Exception as error:
-                failed.append(self._failed(region, error))
-        return found, failed
+                found.failed.append(self._failed(region, error))
+        return found
 
     def told(self, region: str) -> dict[str, Any]:
         """Quantiles at some horizons and what they go by: JSON. Empty for a region without."""

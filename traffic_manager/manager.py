@@ -23,7 +23,7 @@ from traffic_manager.directives import (
     render,
 )
 from traffic_manager.fleet import COMING, Fleet, Moved, Server
-from traffic_manager.forecasts import Forecasts
+from traffic_manager.forecasts import Ahead, Forecasts
 from traffic_manager.logbook import Logbook
 from traffic_manager.manager_settings import ManagerSettings
 from traffic_manager.policy import Policy
@@ -164,15 +164,17 @@ class Manager:
         self._regions, self._channels = self.regions(), self.channels()
         servers = list(self.fleet)
         self.demand = self._meter.measure(servers, now_s, self.settings.policy.wanted_rungs)
-        upper_bps = self._forecast(now_s, utc)
+        ahead = self._forecast(now_s, utc)
         for region, bps in self._in_the_calendar(servers, utc).items():
-            upper_bps[region] = max(upper_bps.get(region, 0.0), bps)
+            for expected_bps in (ahead.upper_bps, ahead.median_bps):
+                expected_bps[region] = max(expected_bps.get(region, 0.0), bps)
         if self._may_decide(now_s):
             view = View(
                 now_s,
                 servers,
                 self.demand,
-                upper_bps=upper_bps,
+                upper_bps=ahead.upper_bps,
+                median_bps=ahead.median_bps,
                 lead_time_s=self.lead_time_s,
                 offsets=self.wishes.offsets_at(utc),
                 paused=self.wishes.paused,
@@ -189,13 +191,13 @@ class Manager:
         settled = now_s - self._began_at_s >= self.settings.settle_s
         return settled and any(s.role == "origin" for s in self.fleet.serving())
 
-    def _forecast(self, now_s: float, utc: float) -> dict[str, float]:
+    def _forecast(self, now_s: float, utc: float) -> Ahead:
         failed = self.forecasts.learn(self.demand, now_s)
-        upper_bps, failed_too = self.forecasts.upper_bps(self.lead_time_s, now_s)
-        for text in [*failed, *failed_too]:
+        ahead = self.forecasts.ahead(self.lead_time_s, now_s)
+        for text in [*failed, *ahead.failed]:
             self.logbook.incident("forecast", f"{text}; present demand decides", utc)
         self.forecasts.forget(dict.fromkeys({*self.regions(), *self.demand.by_region()}))
-        return upper_bps
+        return ahead
 
     def _in_the_calendar(self, servers: Sequence[Server], utc: float) -> dict[str, float]:
         """What events make viewers want within the lead time, by region in bit/s."""

@@ -44,7 +44,7 @@ class Shortage:
     def answer(self, view: View, stuck: frozenset[str], decisions: tuple[Decision, ...]) -> Plan:
         """The plan with `decisions` and what stands. No relay can come in regions of `stuck`."""
         supply = supply_of(view.servers, self.settings, with_coming=False)
-        left_bps = supply.left_over(view.loads_ahead_bps, 1.0)
+        left_bps = supply.left_over(view.loads_likely_bps, 1.0)
         short = {region: left for region, left in left_bps.items() if left > 0}
         budgets = self._wanted_budgets(view, supply, short)
         caps = self._wanted_caps(view, stuck) if self.settings.rung_caps else {}
@@ -61,7 +61,7 @@ class Shortage:
     ) -> dict[str, float]:
         if not short:
             return {}
-        now, ahead = view.loads_now_bps, view.loads_ahead_bps
+        now, ahead = view.loads_now_bps, view.loads_likely_bps
         spilled_now = sum(supply.overflows(now, 1.0).values())
         spilled_ahead = sum(supply.overflows(ahead, 1.0).values())
         budgets = {}
@@ -203,7 +203,7 @@ def _budget_decision(server: Server, bps: float | None, view: View) -> Decision:
             f"{server.id} goes by its own budget",
             server=server.id,
         )
-    now, ahead = view.loads_now_bps, view.loads_ahead_bps
+    now, ahead = view.loads_now_bps, view.loads_likely_bps
     return Decision(
         "budget",
         server.region,

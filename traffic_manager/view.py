@@ -16,7 +16,11 @@ class View:
     servers: Sequence[Server]
     demand: Demand
     upper_bps: Mapping[str, float] = field(default_factory=dict)
-    """By region: the highest demand expected within the lead time; empty without a forecast."""
+    """By region: the highest demand to be reckoned with within the lead time; empty without a
+    forecast. Relays are started for it: one too many costs little."""
+    median_bps: Mapping[str, float] | None = None
+    """The same as it is most likely. Viewers' bitrates are lowered for this alone: they pay for
+    every fear. None: `upper_bps`."""
     lead_time_s: float = 0.0
     offsets: Mapping[str, int] = field(default_factory=dict)
     """Relays the operator wants beyond the rule, by region."""
@@ -36,6 +40,16 @@ class View:
         loads = dict(self.loads_now_bps)
         for region, upper_bps in self.upper_bps.items():
             loads[region] = max(loads.get(region, 0.0), upper_bps)
+        return loads
+
+    @cached_property
+    def loads_likely_bps(self) -> dict[str, float]:
+        """What is wanted, or most likely will be within the lead time where that is more."""
+        if self.median_bps is None:
+            return self.loads_ahead_bps
+        loads = dict(self.loads_now_bps)
+        for region, median_bps in self.median_bps.items():
+            loads[region] = max(loads.get(region, 0.0), median_bps)
         return loads
 
     @cached_property

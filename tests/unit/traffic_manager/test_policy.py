@@ -389,3 +389,19 @@ def test_a_relay_much_bigger_than_the_origin_comes_when_the_origin_is_full():
     """20 Mbit/s are 2 % of such a relay, and a fifth of the origin that cannot take them."""
     world = World(Policy(settings(capacity_default_bps=1000 * MBPS)), load={"east": 80})
     assert [decision.action for decision in world.look().decisions] == ["start"]
+
+
+def test_bitrates_fall_for_what_is_likely_and_not_for_what_is_feared():
+    """A relay too many costs little; a lower rung is paid for by every viewer."""
+    world = World(load={"east": 60.0}).add("r1")
+    demand = DemandMeter().measure(world.fleet, world.now_s, WANTED)
+    feared = {"east": 900 * MBPS}
+
+    def plan(median_mbps: float) -> Plan:
+        likely = {"east": median_mbps * MBPS}
+        view = View(world.now_s, list(world.fleet), demand, upper_bps=feared, median_bps=likely)
+        return Policy(world.policy.settings).decide(view)
+
+    assert starts(plan(60))
+    assert not plan(60).budgets
+    assert plan(900).budgets
