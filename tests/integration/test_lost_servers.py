@@ -4,6 +4,7 @@ With 40 viewers as part of every test run; with 300, and a manager that is away 
 issue has it, in the long tests.
 """
 
+import json
 import os
 import signal
 import time
@@ -44,10 +45,9 @@ async def relay_is_killed(folder: Path, count: int, segment_duration_s: float) -
                 lambda m: m["t_s"] > moment["t_s"] + 3 * segment_duration_s, "buffers"
             )
             os.kill(running.relay_pids()[relay["server"]], signal.SIGKILL)
-            moved = await crowd.until(lambda m: host not in m["servers"], "everybody elsewhere")
-            await crowd.until(
-                lambda m: m["t_s"] > moved["t_s"] + 4 * segment_duration_s, "the rest"
-            )
+            # Longer than what anybody had buffered. The manager may have started another by then.
+            killed_s = crowd.moments[-1]["t_s"]
+            await crowd.until(lambda m: m["t_s"] > killed_s + 8 * segment_duration_s, "the rest")
             return await stopped(crowd)
 
 
@@ -59,9 +59,10 @@ async def stopped(crowd: RunningSwarm) -> dict[str, Any]:
 
 def judge(report: dict[str, Any], count: int) -> None:
     total = report["total"]
-    assert total["failed"] == 0, total
-    assert total["wrong_sequence"] == 0, total
-    assert total["stalled"] <= count / 100, total
+    figures = json.dumps(total)
+    assert total["failed"] == 0, figures
+    assert total["wrong_sequence"] == 0, figures
+    assert total["stalled"] <= count / 100, figures
 
 
 async def manager_is_killed(
