@@ -25,7 +25,8 @@ class Ahead:
 
     upper_bps: dict[str, float]
     """At the quantile of the settings."""
-    median_bps: dict[str, float]
+    likely_bps: dict[str, float]
+    """Without regard to errors made before."""
     failed: list[str]
 
 
@@ -68,7 +69,7 @@ class Forecasts:
             try:
                 forecast = forecaster.forecast(steps)
                 found.upper_bps[region] = forecast.upper(self.settings.quantile)
-                found.median_bps[region] = forecast.upper(0.5)
+                found.likely_bps[region] = forecast.likely()
             except Exception as error:
                 found.failed.append(self._failed(region, error))
         return found

@@ -166,7 +166,7 @@ class Manager:
         self.demand = self._meter.measure(servers, now_s, self.settings.policy.wanted_rungs)
         ahead = self._forecast(now_s, utc)
         for region, bps in self._in_the_calendar(servers, utc).items():
-            for expected_bps in (ahead.upper_bps, ahead.median_bps):
+            for expected_bps in (ahead.upper_bps, ahead.likely_bps):
                 expected_bps[region] = max(expected_bps.get(region, 0.0), bps)
         if self._may_decide(now_s):
             view = View(
@@ -174,7 +174,7 @@ class Manager:
                 servers,
                 self.demand,
                 upper_bps=ahead.upper_bps,
-                median_bps=ahead.median_bps,
+                likely_bps=ahead.likely_bps,
                 lead_time_s=self.lead_time_s,
                 offsets=self.wishes.offsets_at(utc),
                 paused=self.wishes.paused,

@@ -18,7 +18,7 @@ class View:
     upper_bps: Mapping[str, float] = field(default_factory=dict)
     """By region: the highest demand to be reckoned with within the lead time; empty without a
     forecast. Relays are started for it: one too many costs little."""
-    median_bps: Mapping[str, float] | None = None
+    likely_bps: Mapping[str, float] | None = None
     """The same as it is most likely. Viewers' bitrates are lowered for this alone: they pay for
     every fear. None: `upper_bps`."""
     lead_time_s: float = 0.0
@@ -45,11 +45,11 @@ class View:
     @cached_property
     def loads_likely_bps(self) -> dict[str, float]:
         """What is wanted, or most likely will be within the lead time where that is more."""
-        if self.median_bps is None:
+        if self.likely_bps is None:
             return self.loads_ahead_bps
         loads = dict(self.loads_now_bps)
-        for region, median_bps in self.median_bps.items():
-            loads[region] = max(loads.get(region, 0.0), median_bps)
+        for region, likely_bps in self.likely_bps.items():
+            loads[region] = max(loads.get(region, 0.0), likely_bps)
         return loads
 
     @cached_property

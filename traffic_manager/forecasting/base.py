@@ -48,6 +48,12 @@ class Forecast:
     made_at_s: float
     horizons_s: tuple[float, ...]
     values: Values
+    expected: tuple[float, ...]
+    """The point forecast at each horizon, without regard to errors made before."""
+
+    def likely(self) -> float:
+        """The highest point forecast over all horizons."""
+        return max(self.expected)
 
     def upper(self, quantile: float) -> float:
         """The highest value of that quantile over all horizons."""
@@ -110,7 +116,8 @@ class Forecaster(ABC):
         expected = np.maximum(self._expect(horizons), 0.0)
         spread = np.stack([self._spread(horizon) for horizon in horizons])
         values = np.maximum(expected[:, None] + spread * self.level, 0.0)
-        return Forecast(self.at_s, tuple(map(float, horizons_s)), np.sort(values, axis=1))
+        points = tuple(map(float, expected))
+        return Forecast(self.at_s, tuple(map(float, horizons_s)), np.sort(values, axis=1), points)
 
     def explain(self) -> dict[str, Any]:
         """What it goes by now, and how wrong it was: JSON."""

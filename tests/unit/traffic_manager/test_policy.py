@@ -397,9 +397,9 @@ def test_bitrates_fall_for_what_is_likely_and_not_for_what_is_feared():
     demand = DemandMeter().measure(world.fleet, world.now_s, WANTED)
     feared = {"east": 900 * MBPS}
 
-    def plan(median_mbps: float) -> Plan:
-        likely = {"east": median_mbps * MBPS}
-        view = View(world.now_s, list(world.fleet), demand, upper_bps=feared, median_bps=likely)
+    def plan(likely_mbps: float) -> Plan:
+        likely = {"east": likely_mbps * MBPS}
+        view = View(world.now_s, list(world.fleet), demand, upper_bps=feared, likely_bps=likely)
         return Policy(world.policy.settings).decide(view)
 
     assert starts(plan(60))
