@@ -22,7 +22,7 @@ from pathlib import Path
 from surgecast.clock import ManualClock
 from surgecast.delivery.assets import Asset
 from surgecast.delivery.channels import Tallies
-from surgecast.delivery.rewind import Rewind
+from surgecast.delivery.past.rewind import Rewind
 from surgecast.media.archive import Archive, DvrSettings
 from surgecast.media.ledger import Ledger
 from surgecast.media.segment import Rendition, SegmentSet

@@ -34,7 +34,7 @@ from edge_relay.upstream import Upstream
 from surgecast.clock import RealClock
 from surgecast.delivery.app import build_app, serve
 from surgecast.delivery.channels import Directory, Stage
-from surgecast.delivery.replica_feed import ReplicaFeeds
+from surgecast.delivery.replica.feed import ReplicaFeeds
 from surgecast.delivery.settings import (
     AdaptationSettings,
     DeliverySettings,

@@ -21,8 +21,8 @@ from surgecast.delivery.api import ApiHandlers
 from surgecast.delivery.app import Serving, build_app, serve
 from surgecast.delivery.channels import Directory
 from surgecast.delivery.gauges import watch_directory, watch_feeds, watch_server
-from surgecast.delivery.replica_feed import ReplicaFeeds
-from surgecast.delivery.session_fleet import SessionFleet
+from surgecast.delivery.replica.feed import ReplicaFeeds
+from surgecast.delivery.sessions.fleet import SessionFleet
 from surgecast.errors import LocalError
 from surgecast.log import Log
 from surgecast.metrics import Metrics, Sample

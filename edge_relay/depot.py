@@ -21,8 +21,8 @@ from edge_relay.item import Item, Key, Waiters
 from edge_relay.pull_settings import PullSettings
 from edge_relay.puller import Puller
 from surgecast.clock import Clock
-from surgecast.delivery.arriving import Arriving
 from surgecast.delivery.assets import Asset, Refusal, Reply
+from surgecast.delivery.replica.arriving import Arriving
 from surgecast.delivery.shelf import Asked, MakeAsset, Shelf
 from surgecast.delivery.waiting import Turnstile, Wait
 from surgecast.errors import RemoteError

@@ -6,7 +6,7 @@ import aiohttp
 
 from edge_relay.mirror import Mirror
 from edge_relay.puller import NotThere, Puller
-from surgecast.delivery.replica import FeedReader, Snapshot
+from surgecast.delivery.replica.lines import FeedReader, Snapshot
 from surgecast.errors import ConfigError, RemoteError
 from surgecast.log import Log
 

@@ -7,7 +7,7 @@ not fit is a RemoteError: that feed is left, and what is on show stays as it is.
 from edge_relay.splice import Numbers, Place, splice_parts, splice_sets
 from surgecast.delivery.channels import Directory, Stage
 from surgecast.delivery.low_latency import LowLatencyStage
-from surgecast.delivery.replica import Ended, Event, Heartbeat, Shape, Snapshot, WindowState
+from surgecast.delivery.replica.lines import Ended, Event, Heartbeat, Shape, Snapshot, WindowState
 from surgecast.delivery.settings import AdaptationSettings, SessionSettings
 from surgecast.errors import LocalError, RemoteError
 from surgecast.media.low_latency_window import LowLatencyWindow

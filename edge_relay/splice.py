@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from surgecast.delivery.replica import Snapshot, WindowState
+from surgecast.delivery.replica.lines import Snapshot, WindowState
 from surgecast.errors import RemoteError
 from surgecast.media.part import PartSet
 from surgecast.media.segment import SegmentSet

@@ -26,8 +26,8 @@ from edge_relay.puller import Pulled, Puller
 from edge_relay.self_check import objects_listed
 from edge_relay.upstreams import Upstreams
 from surgecast.clock import Clock
+from surgecast.delivery.adaptation.egress import EgressMeter
 from surgecast.delivery.channels import Directory
-from surgecast.delivery.egress import EgressMeter
 from surgecast.delivery.settings import AdaptationSettings, SessionSettings
 from surgecast.errors import RemoteError
 from surgecast.log import Log

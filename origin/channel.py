@@ -22,10 +22,10 @@ from segmenter.settings import Source, is_fed
 from segmenter.timeline import Memory
 from surgecast.clock import Clock
 from surgecast.delivery.channels import Directory, Stage
-from surgecast.delivery.remembering import Memory as StageMemory
 from surgecast.delivery.self_checker import SelfChecker
-from surgecast.delivery.session_log import FileSessionLog
-from surgecast.delivery.session_log_thread import ThreadSessionLog
+from surgecast.delivery.sessions.log import FileSessionLog
+from surgecast.delivery.sessions.log_thread import ThreadSessionLog
+from surgecast.delivery.sessions.remembering import Memory as StageMemory
 from surgecast.errors import ConfigError, RemoteError, SurgecastError, first_of
 from surgecast.log import Log
 from surgecast.media.journal import ChannelJournal, Restored

@@ -8,7 +8,7 @@ from typing import Any
 
 from origin.recording import Recording, Recordings
 from origin.settings import ChannelSettings
-from surgecast.delivery.rewind import Rewind
+from surgecast.delivery.past.rewind import Rewind
 from surgecast.errors import RemoteError, SurgecastError
 from surgecast.log import Log
 from surgecast.media.archive import Archive

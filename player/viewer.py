@@ -4,8 +4,8 @@
 
 Whoever does the IO makes the requests it is given, hands back what came, and looks again at
 `wake_at`. `surgecast play` does that for one viewer (`player.session`), `surgecast swarm` for
-thousands (`player.swarm`): one place decides what a player does, above all when something fails
-(`player.failover`) or when it is to go elsewhere (`player.pathways`).
+thousands (`player.swarm.crowd`): one place decides what a player does, above all when something
+fails (`player.failover`) or when it is to go elsewhere (`player.pathways`).
 """
 
 from dataclasses import dataclass, field, replace

@@ -17,8 +17,8 @@ COMMANDS = {
     "manager": ("traffic_manager.cli", "watch servers, start and end relays, send viewers to them"),
     "segment": ("segmenter.cli", "package a source into a folder, without a server"),
     "play": ("player.cli", "watch a stream without a screen and report how it went"),
-    "swarm": ("player.swarm_cli", "be a crowd: thousands of light viewers, and one report"),
-    "check": ("player.check_cli", "watch a stream and name the HLS rules it breaks"),
+    "swarm": ("player.swarm.cli", "be a crowd: thousands of light viewers, and one report"),
+    "check": ("player.checking.cli", "watch a stream and name the HLS rules it breaks"),
     "demo": ("surgecast.demo.cli", "a crowd comes, and all of it answers, on this machine"),
 }
 

@@ -26,7 +26,7 @@ from typing import Any
 
 import aiohttp
 
-from player.check import check_stream
+from player.checking.check import check_stream
 from player.session import Options, play
 from segmenter import ffmpeg
 from surgecast.errors import RemoteError

@@ -19,19 +19,21 @@ from surgecast.config import load
 from surgecast.delivery.app import build_app, listen
 from surgecast.delivery.channels import Directory
 from surgecast.delivery.gauges import watch_server
-from surgecast.delivery.tokens import Keyring
+from surgecast.delivery.sessions.tokens import Keyring
 from surgecast.errors import ConfigError, LocalError
 from surgecast.log import Log
 from surgecast.metrics import Metrics
-from traffic_manager.api import ManagerApi
-from traffic_manager.api_models import ReloadAnswer
-from traffic_manager.events import Events
-from traffic_manager.fast_join import JoinRunner
+from traffic_manager.api.events import Events
+from traffic_manager.api.models import ReloadAnswer
+from traffic_manager.api.routes import ManagerApi
+from traffic_manager.api.views import region_answers
 from traffic_manager.gauges import watch_manager, watch_process, watch_viewers
-from traffic_manager.join import Join
+from traffic_manager.joining.fast_join import JoinRunner
+from traffic_manager.joining.join import Join
+from traffic_manager.joining.maxmind import find_regions
+from traffic_manager.joining.steer import Steer
 from traffic_manager.manager import Manager, Order, Start
 from traffic_manager.manager_settings import ManagerSettings
-from traffic_manager.maxmind import find_regions
 from traffic_manager.provisioners.base import Provisioner, ProvisionFailed
 from traffic_manager.provisioners.command import CommandProvisioner
 from traffic_manager.provisioners.enrolment import Enrolment
@@ -40,8 +42,6 @@ from traffic_manager.provisioners.settings import LocalSettings
 from traffic_manager.recorder import Recorder
 from traffic_manager.records import DecisionRecord, DemandRecord, Incident, Outcome
 from traffic_manager.reload import diff
-from traffic_manager.steer import Steer
-from traffic_manager.views import region_answers
 from traffic_manager.wishes_file import keep_wishes, load_wishes
 
 _RECONCILE_EVERY_S = 1.0

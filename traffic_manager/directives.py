@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 from surgecast.control import messages
 from surgecast.control.messages import Directive, Drain, Peer, RungReport
-from traffic_manager.decisions import Plan
 from traffic_manager.demand import NOTHING, Demand
 from traffic_manager.fleet import Server, State
+from traffic_manager.policy.decisions import Plan
 from traffic_manager.settings import DirectiveSettings
 
 _HEIRS_MAX = 16

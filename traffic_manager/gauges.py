@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping
 
 from surgecast.metrics import Metrics, Sample
+from traffic_manager.api.events import Events
 from traffic_manager.demand import Load
-from traffic_manager.events import Events
 from traffic_manager.fleet import STATES
-from traffic_manager.join import Join
+from traffic_manager.joining.join import Join
+from traffic_manager.joining.steer import Steer
 from traffic_manager.manager import Manager
 from traffic_manager.recorder import Recorder
-from traffic_manager.steer import Steer
 
 
 def watch_manager(metrics: Metrics, manager: Manager) -> None:

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from traffic_manager.decisions import Decision
 from traffic_manager.demand import Demand
 from traffic_manager.fleet import Moved
+from traffic_manager.policy.decisions import Decision
 from traffic_manager.records import DecisionRecord, DemandRecord, Incident, Outcome, Record
 from traffic_manager.screening import Finding
 

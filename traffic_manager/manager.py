@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from surgecast.control.messages import ServerReport
 from surgecast.errors import RemoteError
 from traffic_manager.calendar import Calendar
-from traffic_manager.decisions import Decision, Plan
 from traffic_manager.demand import Demand, DemandMeter, wanted_bps
 from traffic_manager.directives import (
     Bulletin,
@@ -26,11 +25,12 @@ from traffic_manager.fleet import COMING, Fleet, Moved, Server
 from traffic_manager.forecasts import Ahead, Forecasts
 from traffic_manager.logbook import Logbook
 from traffic_manager.manager_settings import ManagerSettings
-from traffic_manager.policy import Policy
+from traffic_manager.policy.decisions import Decision, Plan
+from traffic_manager.policy.rule import Policy
+from traffic_manager.policy.start_times import StartTimes
+from traffic_manager.policy.view import View
 from traffic_manager.provisioners.base import Instance, RelayOrder
 from traffic_manager.screening import Known, Screening
-from traffic_manager.start_times import StartTimes
-from traffic_manager.view import View
 from traffic_manager.wishes import Wishes
 
 _UPSTREAMS_MAX = 8

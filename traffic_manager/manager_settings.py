@@ -7,14 +7,15 @@ from pydantic import Field, model_validator
 
 from surgecast.config import Settings
 from surgecast.control.messages import Url
+from surgecast.delivery.sessions.tokens import AccessSettings
 from surgecast.delivery.settings import DeliverySettings
-from surgecast.delivery.tokens import AccessSettings
 from surgecast.log import LogSettings
 from surgecast.units import Seconds
 from traffic_manager.calendar import CalendarSettings
-from traffic_manager.join import JoinSettings
+from traffic_manager.joining.join import JoinSettings
+from traffic_manager.joining.regions import RegionSettings
+from traffic_manager.joining.steering import SteeringSettings
 from traffic_manager.provisioners.settings import ProvisionerSettings
-from traffic_manager.regions import RegionSettings
 from traffic_manager.settings import (
     DirectiveSettings,
     FleetSettings,
@@ -23,7 +24,6 @@ from traffic_manager.settings import (
     ManagerApiSettings,
     PolicySettings,
 )
-from traffic_manager.steering import SteeringSettings
 
 
 class ManagerDeliverySettings(DeliverySettings):

@@ -1,8 +1,8 @@
 """What a server's directory says in a report to the manager. Read only, and never a wait."""
 
 from surgecast.control.messages import ChannelReport, RungReport
+from surgecast.delivery.adaptation.egress import EgressMeter
 from surgecast.delivery.channels import Directory, Stage
-from surgecast.delivery.egress import EgressMeter
 
 _MEDIA = ("segment", "part", "low_latency_segment")
 

@@ -10,8 +10,8 @@ from pydantic import Field, model_validator
 
 from surgecast.config import Settings
 from surgecast.control.messages import Label, Url
+from surgecast.delivery.sessions.tokens import AccessSettings
 from surgecast.delivery.settings import EgressSettings, FeedSettings, PassingSettings
-from surgecast.delivery.tokens import AccessSettings
 from surgecast.units import Seconds
 
 _EVERYWHERE = ("0.0.0.0", "::")

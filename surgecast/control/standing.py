@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from surgecast.control.messages import VERSION, Directive, Drain, Peer, State
 from surgecast.control.settings import FleetSettings, PeerSettings
-from surgecast.delivery.neighbours import Neighbour, Neighbours
+from surgecast.delivery.sessions.neighbours import Neighbour, Neighbours
 
 
 @dataclass(frozen=True, slots=True)

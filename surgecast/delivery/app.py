@@ -16,29 +16,29 @@ from dataclasses import dataclass
 
 from aiohttp import hdrs, web
 
-from surgecast.delivery import client_reports
-from surgecast.delivery.arriving import Arriving, send_arriving, streams
+from surgecast.delivery.adaptation import client_reports
+from surgecast.delivery.adaptation.client_reports import ClientReports
 from surgecast.delivery.assets import CORS, SERVER, Asset, Refusal, Reply, accepts_gzip
 from surgecast.delivery.channels import Directory
-from surgecast.delivery.client_reports import ClientReports
 from surgecast.delivery.fastlane import FastHandler, FastRunner, FastServer
-from surgecast.delivery.lateness import found_late
-from surgecast.delivery.passing import PASSED_BY, WITHOUT
+from surgecast.delivery.past.rewind import Stored
+from surgecast.delivery.past.stored import send_stored
 from surgecast.delivery.ranges import UNSATISFIABLE
-from surgecast.delivery.rewind import Stored
-from surgecast.delivery.session_fleet import (
+from surgecast.delivery.replica.arriving import Arriving, send_arriving, streams
+from surgecast.delivery.replica.lateness import found_late
+from surgecast.delivery.sessions.fleet import (
     PASS_PREFIX,
     Asking,
     Outcome,
     SessionFleet,
     watch_fleet,
 )
-from surgecast.delivery.session_urls import SessionRoute
+from surgecast.delivery.sessions.passing import PASSED_BY, WITHOUT
+from surgecast.delivery.sessions.urls import SessionRoute
+from surgecast.delivery.sessions.viewers import SessionsFull
 from surgecast.delivery.settings import DeliverySettings
 from surgecast.delivery.shelf import Asked, Entry, Route
 from surgecast.delivery.spans import asked_span, count, is_known
-from surgecast.delivery.stored import send_stored
-from surgecast.delivery.viewers import SessionsFull
 from surgecast.delivery.waiting import UNAVAILABLE, Wait
 from surgecast.errors import ConfigError, LocalError, RemoteError
 from surgecast.log import Log

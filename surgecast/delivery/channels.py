@@ -13,7 +13,11 @@ from functools import partial
 from typing import Protocol
 
 from surgecast.clock import Clock
-from surgecast.delivery.adaptation import Load
+from surgecast.delivery.adaptation.cmsd import PLAYLIST_HEADER, segment_header
+from surgecast.delivery.adaptation.egress import EgressMeter
+from surgecast.delivery.adaptation.governor import Governor
+from surgecast.delivery.adaptation.rules import Load
+from surgecast.delivery.adaptation.rung_choice import Balance, RungChoice
 from surgecast.delivery.assets import (
     PLAYLIST_TYPE,
     SEGMENT_TYPE,
@@ -22,20 +26,18 @@ from surgecast.delivery.assets import (
     Reply,
     Tallies,
 )
-from surgecast.delivery.cmsd import PLAYLIST_HEADER, segment_header
-from surgecast.delivery.crowds import Share
-from surgecast.delivery.egress import EgressMeter
-from surgecast.delivery.governor import Governor
-from surgecast.delivery.histories import Session
 from surgecast.delivery.low_latency import LowLatencyStage
-from surgecast.delivery.neighbours import Neighbour, Neighbours
-from surgecast.delivery.remembering import Memory
-from surgecast.delivery.rewind import Rewind
-from surgecast.delivery.rung_choice import Balance, RungChoice
-from surgecast.delivery.segment_sessions import SegmentSessions
-from surgecast.delivery.session_shows import PartShow, SegmentShow, VariantShow
-from surgecast.delivery.session_urls import Access, Found, SessionUrls
-from surgecast.delivery.sessions import SessionTable
+from surgecast.delivery.past.rewind import Rewind
+from surgecast.delivery.sessions.crowds import Share
+from surgecast.delivery.sessions.histories import Session
+from surgecast.delivery.sessions.neighbours import Neighbour, Neighbours
+from surgecast.delivery.sessions.remembering import Memory
+from surgecast.delivery.sessions.segment_sessions import SegmentSessions
+from surgecast.delivery.sessions.shows import PartShow, SegmentShow, VariantShow
+from surgecast.delivery.sessions.table import SessionTable
+from surgecast.delivery.sessions.tokens import AccessSettings, Keyring
+from surgecast.delivery.sessions.urls import Access, Found, SessionUrls
+from surgecast.delivery.sessions.viewers import Viewer
 from surgecast.delivery.settings import (
     WAITERS_MAX,
     AdaptationSettings,
@@ -43,8 +45,6 @@ from surgecast.delivery.settings import (
     SessionSettings,
 )
 from surgecast.delivery.shelf import Entry, Routes, Shelf, Supply
-from surgecast.delivery.tokens import AccessSettings, Keyring
-from surgecast.delivery.viewers import Viewer
 from surgecast.delivery.waiting import Turnstile
 from surgecast.errors import ConfigError, LocalError
 from surgecast.log import Log

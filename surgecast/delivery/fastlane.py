@@ -22,9 +22,9 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
-from surgecast.delivery.arriving import Arriving
+from surgecast.delivery.adaptation.link import Link, LinkObserver
 from surgecast.delivery.assets import CORS, SERVER, Asset, Refusal, Reply, accepts_gzip
-from surgecast.delivery.link import Link, LinkObserver
+from surgecast.delivery.replica.arriving import Arriving
 from surgecast.delivery.settings import DeliverySettings
 from surgecast.delivery.shelf import Entry, Routes
 from surgecast.delivery.waiting import UNAVAILABLE, Wait

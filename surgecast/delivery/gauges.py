@@ -5,7 +5,7 @@ from collections.abc import Callable
 from surgecast.delivery.channels import Directory
 from surgecast.delivery.fastlane import FastServer
 from surgecast.delivery.low_latency import LowLatencyStage
-from surgecast.delivery.replica_feed import ReplicaFeeds
+from surgecast.delivery.replica.feed import ReplicaFeeds
 from surgecast.metrics import Metrics, Sample
 
 

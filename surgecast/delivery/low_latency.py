@@ -9,7 +9,6 @@ from functools import partial
 from typing import Protocol
 
 from surgecast.clock import Clock
-from surgecast.delivery.adaptive import Adaptive, SessionLog
 from surgecast.delivery.assets import (
     MP4_TYPE,
     PLAYLIST_TYPE,
@@ -19,13 +18,14 @@ from surgecast.delivery.assets import (
     Tallies,
     private,
 )
-from surgecast.delivery.crowds import Share
 from surgecast.delivery.reload import parse_directives
-from surgecast.delivery.session_shows import DELTA
-from surgecast.delivery.session_urls import SessionUrls, Visit
-from surgecast.delivery.sessions import SessionTable
+from surgecast.delivery.sessions.adaptive import Adaptive, SessionLog
+from surgecast.delivery.sessions.crowds import Share
+from surgecast.delivery.sessions.shows import DELTA
+from surgecast.delivery.sessions.table import SessionTable
+from surgecast.delivery.sessions.urls import SessionUrls, Visit
+from surgecast.delivery.sessions.viewers import Viewer
 from surgecast.delivery.shelf import Asked, Entry, Shelf
-from surgecast.delivery.viewers import Viewer
 from surgecast.delivery.waiting import Turnstile, Wait, WaitingRoom
 from surgecast.errors import RemoteError
 from surgecast.log import Log

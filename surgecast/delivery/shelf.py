@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from surgecast.delivery.adaptation.link import Link
 from surgecast.delivery.assets import Asset, Reply
-from surgecast.delivery.link import Link
 from surgecast.delivery.waiting import Wait
 from surgecast.errors import LocalError
 from surgecast.media.remote import Remote

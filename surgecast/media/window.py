@@ -3,7 +3,7 @@
 Pure: no IO and no clock. Time is counted in media sequence numbers, so that what is listed, what
 is only kept and what is gone follows from the publishes alone. Rules R1 to R8, R22 and R23 of
 RFC 8216 and its successor are kept here; sessions with rungs of their own are not (see
-`surgecast.delivery.sessions`).
+`surgecast.delivery.sessions.table`).
 """
 
 import gzip

@@ -6,15 +6,15 @@ from urllib.parse import urlsplit
 import pytest
 
 from player.pathways import Pathways, read_manifest
-from surgecast.delivery.neighbours import Neighbour, Neighbours
-from surgecast.delivery.pathways import Place, multivariant
+from surgecast.delivery.sessions.neighbours import Neighbour, Neighbours
+from surgecast.delivery.sessions.pathways import Place, multivariant
 from surgecast.hls.model import MultivariantPlaylist, Variant
 from surgecast.hls.parse import parse
 from surgecast.hls.render import render_multivariant
 from tests.support.rooms import fleet, report
-from traffic_manager.regions import RegionSettings
-from traffic_manager.seats import Board, Pending
-from traffic_manager.steering import Asker, Chart, SteeringSettings, manifest
+from traffic_manager.joining.regions import RegionSettings
+from traffic_manager.joining.seats import Board, Pending
+from traffic_manager.joining.steering import Asker, Chart, SteeringSettings, manifest
 
 FORMS = {
     "index": ("s/", ["high/media.m3u8", "low/media.m3u8"]),

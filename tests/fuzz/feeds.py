@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from surgecast.delivery.channels import Stage
-from surgecast.delivery.replica import end_line, heartbeat_line
+from surgecast.delivery.replica.lines import end_line, heartbeat_line
 from surgecast.errors import RemoteError
 from tests.fuzz.target import Target, refused
 from tests.support.mirrors import Copy, Source, playlists

@@ -12,9 +12,9 @@ from pathlib import Path
 from origin.settings import OriginSettings
 from segmenter.faults import FaultWatch
 from surgecast import config
-from surgecast.delivery import cmcd
+from surgecast.delivery.adaptation import cmcd
 from surgecast.delivery.ranges import UNSATISFIABLE, parse_range
-from surgecast.delivery.session_log import FileSessionLog
+from surgecast.delivery.sessions.log import FileSessionLog
 from surgecast.errors import ConfigError, RemoteError
 from surgecast.hls.delta import merge
 from surgecast.hls.model import MediaPlaylist

@@ -8,7 +8,7 @@ import asyncio
 
 import pytest
 
-from player.check import check_stream
+from player.checking.check import check_stream
 from surgecast.errors import RemoteError
 from surgecast.hls.rulebook import Look
 from tests.support import planted_ll

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from player.check import check_stream
+from player.checking.check import check_stream
 from segmenter import ffmpeg
 from surgecast.hls.parse import parse_media
 from tests.support.origins import Origin, channel, numbered, origin, until, watched

@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from player.check import check_stream
+from player.checking.check import check_stream
 from player.report import Report
 from player.session import Options, play
 from surgecast.hls.model import MediaPlaylist

@@ -4,8 +4,8 @@ import asyncio
 
 from surgecast.clock import RealClock
 from surgecast.delivery.channels import Directory
-from surgecast.delivery.replica import FeedReader, Heartbeat, Snapshot
-from surgecast.delivery.replica_feed import ReplicaFeeds
+from surgecast.delivery.replica.feed import ReplicaFeeds
+from surgecast.delivery.replica.lines import FeedReader, Heartbeat, Snapshot
 from surgecast.delivery.settings import FeedSettings
 from tests.support.relays import Origin, served, until
 

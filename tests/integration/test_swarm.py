@@ -7,11 +7,11 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from player.arrivals import Crowd, Mix, constant, ramp
 from player.asking import Habits
-from player.links import steady
-from player.swarm import Plan, Swarm
-from player.swarm_report import Moment, SwarmReport
+from player.swarm.arrivals import Crowd, Mix, constant, ramp
+from player.swarm.crowd import Plan, Swarm
+from player.swarm.links import steady
+from player.swarm.report import Moment, SwarmReport
 from tests.support.live_show import LiveShow, live_show
 
 WAIT_S = 60.0

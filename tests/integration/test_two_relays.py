@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from player.arrivals import Crowd, Mix, constant
 from player.asking import Habits
-from player.swarm import Plan, Swarm
-from player.swarm_report import SwarmReport
+from player.swarm.arrivals import Crowd, Mix, constant
+from player.swarm.crowd import Plan, Swarm
+from player.swarm.report import SwarmReport
 from tests.support.nginx import NGINX, running_nginx
 from tests.support.origins import Origin, channel, origin, until
 from tests.support.ports import free_port

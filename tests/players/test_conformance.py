@@ -13,7 +13,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from player.check import check_stream
+from player.checking.check import check_stream
 from tests.players import hls_parser
 from tests.support.ports import free_port
 from tests.support.running import (

@@ -18,7 +18,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from player.check import check_stream
+from player.checking.check import check_stream
 from surgecast.supervise import die_with_parent
 from tests.support.running import (
     RunningOrigin,

@@ -11,10 +11,10 @@ from aiohttp import web
 from surgecast.clock import RealClock
 from surgecast.control.messages import RungReport
 from surgecast.delivery.assets import CORS
-from surgecast.delivery.neighbours import Neighbour, Neighbours
-from surgecast.delivery.pathways import Place, multivariant
+from surgecast.delivery.sessions.neighbours import Neighbour, Neighbours
+from surgecast.delivery.sessions.pathways import Place, multivariant
+from surgecast.delivery.sessions.tokens import AccessSettings, Claims, Keyring
 from surgecast.delivery.settings import DeliverySettings
-from surgecast.delivery.tokens import AccessSettings, Claims, Keyring
 from surgecast.hls.model import Variant
 from surgecast.hls.render import render_multivariant
 from tests.players import reference as stream
@@ -23,11 +23,11 @@ from tests.support.chromium import Chromium, program
 from tests.support.page_server import RUNGS, FakeOrigin
 from tests.support.ports import free_port
 from tests.support.rooms import fleet, report
-from traffic_manager.fast_join import JoinRunner
-from traffic_manager.join import Join, JoinSettings
-from traffic_manager.regions import Regions, RegionSettings
-from traffic_manager.steer import Steer
-from traffic_manager.steering import SteeringSettings
+from traffic_manager.joining.fast_join import JoinRunner
+from traffic_manager.joining.join import Join, JoinSettings
+from traffic_manager.joining.regions import Regions, RegionSettings
+from traffic_manager.joining.steer import Steer
+from traffic_manager.joining.steering import SteeringSettings
 
 pytestmark = [
     pytest.mark.players,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from surgecast.delivery.allocation import Group, Offer, Split, allocate
+from surgecast.delivery.adaptation.allocation import Group, Offer, Split, allocate
 
 WITHIN = 0.98
 

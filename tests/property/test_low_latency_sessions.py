@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from surgecast.clock import ManualClock
 from surgecast.delivery.channels import Stage
-from surgecast.delivery.session_shows import DELTA
+from surgecast.delivery.sessions.shows import DELTA
 from surgecast.hls.delta import merge
 from surgecast.hls.model import MediaPlaylist
 from surgecast.hls.parse import parse_media

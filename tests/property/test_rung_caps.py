@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from surgecast.delivery.histories import Record
-from surgecast.delivery.session_shows import VariantShow
-from surgecast.delivery.sessions import SessionTable
+from surgecast.delivery.sessions.histories import Record
+from surgecast.delivery.sessions.shows import VariantShow
+from surgecast.delivery.sessions.table import SessionTable
 from surgecast.delivery.settings import AdaptationSettings
 from surgecast.hls.observation import Kind, MediaView
 from surgecast.hls.parse import parse_media

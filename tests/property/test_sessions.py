@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from surgecast.delivery.histories import Record
-from surgecast.delivery.session_shows import SegmentShow
-from surgecast.delivery.sessions import SessionTable
+from surgecast.delivery.sessions.histories import Record
+from surgecast.delivery.sessions.shows import SegmentShow
+from surgecast.delivery.sessions.table import SessionTable
 from surgecast.delivery.settings import AdaptationSettings
 from surgecast.media.window import Window
 from tests.property.test_window import Viewer

@@ -23,7 +23,7 @@ from surgecast.delivery.settings import ApiSettings
 from surgecast.hls import rulebook
 from surgecast.metrics import Metrics
 from tests.repo import tree
-from traffic_manager.api import OPERATIONS
+from traffic_manager.api.routes import OPERATIONS
 from traffic_manager.manager_settings import ManagerSettings
 
 DOCS = tree.ROOT / "docs"

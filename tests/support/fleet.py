@@ -10,8 +10,8 @@ import aiohttp
 from surgecast.clock import ManualClock
 from surgecast.delivery.app import Serving, build_app, serve
 from surgecast.delivery.channels import Directory, Stage
-from surgecast.delivery.neighbours import Neighbour, Neighbours
-from surgecast.delivery.session_fleet import SessionFleet
+from surgecast.delivery.sessions.fleet import SessionFleet
+from surgecast.delivery.sessions.neighbours import Neighbour, Neighbours
 from surgecast.delivery.settings import (
     AdaptationSettings,
     DeliverySettings,

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from edge_relay.mirror import Mirror
 from surgecast.clock import ManualClock
 from surgecast.delivery.channels import Directory, Stage
-from surgecast.delivery.replica import FeedReader
-from surgecast.delivery.replica_log import ReplicaLog
+from surgecast.delivery.replica.lines import FeedReader
+from surgecast.delivery.replica.log import ReplicaLog
 from surgecast.delivery.settings import AdaptationSettings, SessionSettings
 from surgecast.delivery.shelf import MakeAsset, Shelf
 from surgecast.media.remote import Remote

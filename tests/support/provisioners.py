@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 from pydantic import SecretStr
 
-from surgecast.delivery.tokens import AccessSettings, KeySettings
+from surgecast.delivery.sessions.tokens import AccessSettings, KeySettings
 from tests.support.ports import free_port
 from traffic_manager.provisioners.base import Provisioner, RelayOrder
 from traffic_manager.provisioners.command import CommandProvisioner

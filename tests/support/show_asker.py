@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, urlsplit
 
-from player.check import check_with
-from player.check_report import CheckReport
+from player.checking.check import check_with
+from player.checking.report import CheckReport
 from surgecast.clock import ManualClock
 from surgecast.hls.observation import Kind, Response
 from tests.support.show_model import BASE, Asked, Later, Show
@@ -12,7 +12,7 @@ from tests.support.virtual_time import VirtualTime
 
 
 class ShowAsker:
-    """An `Asker` (see `player.probe`). Requests below another host go to that host's show."""
+    """An `Asker` (`player.checking.probe`). Requests below another host go to that host's show."""
 
     def __init__(self, shows: Mapping[str, Show], clock: ManualClock, time: VirtualTime) -> None:
         self._shows = shows

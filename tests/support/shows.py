@@ -12,9 +12,9 @@ from surgecast.clock import ManualClock
 from surgecast.delivery.app import Problems, Serving, build_app, no_problems, serve
 from surgecast.delivery.assets import Asset, Reply
 from surgecast.delivery.channels import Directory, Stage
-from surgecast.delivery.remembering import Memory
+from surgecast.delivery.sessions.remembering import Memory
+from surgecast.delivery.sessions.tokens import AccessSettings
 from surgecast.delivery.settings import AdaptationSettings, DeliverySettings, SessionSettings
-from surgecast.delivery.tokens import AccessSettings
 from surgecast.media.low_latency_window import LowLatencyWindow
 from surgecast.media.segment import Rendition, SegmentSet
 from surgecast.media.window import Window, WindowSettings

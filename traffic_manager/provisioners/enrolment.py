@@ -7,7 +7,7 @@ others, and are.
 from dataclasses import dataclass, field
 from typing import Any
 
-from surgecast.delivery.tokens import AccessSettings
+from surgecast.delivery.sessions.tokens import AccessSettings
 
 TOKEN_VARIABLE = "SURGECAST_CONTROL_TOKEN"
 KEY_VARIABLE = "SURGECAST_KEY_{id}"

@@ -10,8 +10,8 @@ from edge_relay.depot import Depot
 from edge_relay.pull_settings import PullSettings
 from edge_relay.puller import Announced
 from surgecast.clock import ManualClock
-from surgecast.delivery.arriving import Arriving
 from surgecast.delivery.assets import Asset, Refusal, Tally, private
+from surgecast.delivery.replica.arriving import Arriving
 from surgecast.delivery.shelf import Asked, Shelf
 from surgecast.delivery.waiting import Turnstile
 from surgecast.errors import RemoteError

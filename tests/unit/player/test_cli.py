@@ -12,7 +12,8 @@ from dataclasses import replace
 import pytest
 from aiohttp import web
 
-from player import check_cli, cli
+from player import cli
+from player.checking import cli as check_cli
 from player.report import Report
 from player.session import OnUpdate
 from surgecast.clock import ManualClock, RealClock

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from player.check_report import CheckReport
+from player.checking.report import CheckReport
 from surgecast.hls.observation import Severity
 from surgecast.hls.rulebook import RULES, Look
 from tests.support import planted_ll, planted_steering, planted_ts

@@ -9,7 +9,7 @@ from surgecast.control.messages import Directive
 from surgecast.errors import ConfigError
 from tests.support.fleets import origin_report, report_of
 from tests.support.managers import WAIT_S, YAML, RunningManager, running_manager
-from traffic_manager.api import OPERATIONS
+from traffic_manager.api.routes import OPERATIONS
 
 CROWD = {"east": 72}
 """100 Mbit/s at 480p; the origin's setpoint is 59.5."""

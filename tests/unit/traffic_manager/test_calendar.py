@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from surgecast.config import Settings, loads
 from surgecast.errors import ConfigError
 from traffic_manager.calendar import Calendar, CalendarSettings, EventSettings
-from traffic_manager.regions import RegionSettings
+from traffic_manager.joining.regions import RegionSettings
 
 FINAL = """
 name: final

@@ -6,10 +6,10 @@ import pytest
 
 from surgecast.control.messages import Directive
 from tests.support.fleets import channel_report, origin_report, report_of
-from traffic_manager.decisions import Plan
 from traffic_manager.demand import DemandMeter
 from traffic_manager.directives import bulletin, directive_for, render
 from traffic_manager.fleet import Fleet
+from traffic_manager.policy.decisions import Plan
 from traffic_manager.settings import DirectiveSettings, FleetSettings
 
 SETTINGS = DirectiveSettings()

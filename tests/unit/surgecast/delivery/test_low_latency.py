@@ -9,7 +9,7 @@ import pytest
 
 from surgecast.clock import ManualClock
 from surgecast.delivery.gauges import watch_directory
-from surgecast.delivery.remembering import Memory
+from surgecast.delivery.sessions.remembering import Memory
 from surgecast.delivery.settings import DeliverySettings
 from surgecast.errors import LocalError
 from surgecast.hls.parse import parse_media

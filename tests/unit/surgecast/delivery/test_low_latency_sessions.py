@@ -8,8 +8,8 @@ import pytest
 
 from surgecast.clock import ManualClock
 from surgecast.delivery.channels import Stage
-from surgecast.delivery.remembering import Memory
-from surgecast.delivery.session_log import FileSessionLog
+from surgecast.delivery.sessions.log import FileSessionLog
+from surgecast.delivery.sessions.remembering import Memory
 from surgecast.delivery.settings import DeliverySettings, SessionSettings
 from surgecast.hls.parse import parse_media, parse_multivariant
 from tests.support.low_latency_http import LowLatencyShow, both_lanes

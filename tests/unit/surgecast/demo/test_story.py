@@ -2,7 +2,7 @@
 
 import pytest
 
-from player.swarm_words import crowd_of, leave_of
+from player.swarm.words import crowd_of, leave_of
 from surgecast.demo.story import FULL_S, arrivals, story
 
 

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from edge_relay.settings import RelaySettings
 from surgecast.config import load
-from surgecast.delivery.tokens import AccessSettings, KeySettings
+from surgecast.delivery.sessions.tokens import AccessSettings, KeySettings
 from surgecast.errors import LocalError
 from tests.support.ports import free_port
 from tests.support.provisioners import LocalHarness, ManagerEar, alive, gone

@@ -1,0 +1,1 @@
+"""`surgecast check`: a live stream watched from outside, against the rules of HLS."""
