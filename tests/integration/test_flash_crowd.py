@@ -107,14 +107,19 @@ def _stalls(viewers: RunningSwarm) -> int:
 
 
 def judge(story: Story, sizes: Sizes) -> None:
-    """The bars of the issue."""
+    """What must hold on any machine, however busy: nobody is cut off, and the relay goes again."""
     total, figures = story.report["total"], json.dumps(story.figures(sizes))
     assert total["failed"] == 0 and total["started"] == total["viewers"], figures
     assert not [error for error in total["request_errors"] if "404" in error], figures
     assert not total["wrong_sequence"], figures
+    assert story.drained["reason"] == "drained", figures
+
+
+def judge_quality(story: Story, sizes: Sizes) -> None:
+    """What a machine with room to spare must show."""
+    total, figures = story.report["total"], json.dumps(story.figures(sizes))
     assert total["rebuffering_ratio_all"] < STALLED_MAX, figures
     assert story.egress.over(sizes.budget_bps) <= OVER_BUDGET_SEGMENTS_MAX, figures
-    assert story.drained["reason"] == "drained", figures
     assert story.stalls_after_drain == story.stalls_before_drain, figures
 
 
@@ -129,3 +134,4 @@ async def test_400_viewers_in_30_seconds(tmp_path: Path) -> None:
         story = await told(running, FULL)
     print(story.figures(FULL_SIZES))  # noqa: T201
     judge(story, FULL_SIZES)
+    judge_quality(story, FULL_SIZES)

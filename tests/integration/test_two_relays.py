@@ -74,8 +74,9 @@ async def viewers(*relays: Relay) -> int:
 
 
 @asynccontextmanager
-async def crowds(base: str) -> AsyncIterator[None]:
-    """Players of every kind; what they saw is judged when the block ends."""
+async def crowds(base: str) -> AsyncIterator[list[SwarmReport]]:
+    """Players of every kind; what they saw is there when the block ends."""
+    reports: list[SwarmReport] = []
     mix = Mix({"default": 1.0})
     swarms = []
     for name in ENTRIES:
@@ -84,25 +85,24 @@ async def crowds(base: str) -> AsyncIterator[None]:
         swarms.append(Swarm(Plan(url, (Crowd(constant(VIEWERS)),), 600.0, mix, habits)))
     running = [asyncio.create_task(swarm.run()) for swarm in swarms]
     try:
-        yield
+        yield reports
     finally:
         for swarm in swarms:
             swarm.stop()
         await asyncio.wait(running)
-    for task in running:
-        judge(task.result())
+    reports += [task.result() for task in running]
 
 
 def judge(report: SwarmReport) -> None:
+    """What must hold on any machine, however busy."""
     total = report.total
     assert total.failed == 0 and total.started == VIEWERS
     assert "404" not in total.http_errors, total.http_errors
     assert total.wrong_sequence == 0, total.anomalies
-    assert total.stalled == 0, f"{total.stall_s}"
 
 
-@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="not installed: ffmpeg")
-async def test_nobody_notices_that_one_of_two_is_killed(tmp_path: Path) -> None:
+async def one_of_two_is_killed(tmp_path: Path) -> list[SwarmReport]:
+    """What viewers behind the balancer saw, by playlist."""
     settings = channel(
         {"kind": "test", "width": 320, "height": 180},
         ladder=LADDER,
@@ -116,7 +116,7 @@ async def test_nobody_notices_that_one_of_two_is_killed(tmp_path: Path) -> None:
             port = free_port()
             balancer = BALANCER.format(servers=servers, port=port)
             front = running_nginx(tmp_path, balancer, port)
-            async with front, crowds(f"http://127.0.0.1:{port}"):
+            async with front, crowds(f"http://127.0.0.1:{port}") as reports:
                 everybody = VIEWERS * len(ENTRIES)
 
                 async def all_count(*relays: Relay) -> bool:
@@ -128,3 +128,21 @@ async def test_nobody_notices_that_one_of_two_is_killed(tmp_path: Path) -> None:
                 await one.kill()
                 await until(lambda: all_count(two), "the heir to have everybody")
                 await asyncio.sleep(SECONDS)
+            return reports
+
+
+needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="not installed: ffmpeg")
+
+
+@needs_ffmpeg
+async def test_nothing_is_contradicted_when_one_of_two_is_killed(tmp_path: Path) -> None:
+    for report in await one_of_two_is_killed(tmp_path):
+        judge(report)
+
+
+@needs_ffmpeg
+@pytest.mark.long
+async def test_nobody_notices_that_one_of_two_is_killed(tmp_path: Path) -> None:
+    for report in await one_of_two_is_killed(tmp_path):
+        judge(report)
+        assert report.total.stalled == 0, f"{report.total.stall_s}"
