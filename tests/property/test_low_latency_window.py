@@ -181,7 +181,7 @@ def test_what_left_the_list_stays_for_a_while(runs: list[tuple[int, bool]], list
     assert all(payloads)
     own = sum(len(payload) for payload in payloads if isinstance(payload, bytes))
     assert window.bytes_held == own
-    seconds = (2 * listed + 4) * 2 + 3 * PART_S
+    seconds = (2 * listed + 5) * 2 + 3 * PART_S
     assert own <= len(RUNGS) * (100 * seconds / PART_S + 20 * len(runs))
 
 

@@ -15,7 +15,7 @@ from player.swarm.report import SwarmReport
 from player.swarm.traces import networks_of, viewers_of
 from player.swarm.words import crowd_of, leave_of, links_of, shares_of
 from surgecast.errors import ConfigError
-from tests.unit.player.test_quality import moment, outcome
+from tests.unit.player.swarm.test_quality import moment, outcome
 
 FOLLOW = (Leave.FOLLOW, 1.0)
 URL = "http://m/watch/demo"
@@ -121,7 +121,7 @@ def test_a_plan() -> None:
 
 
 def test_the_recorded_audience_and_networks_can_be_played() -> None:
-    data = Path(__file__).parents[4] / "shared" / "data"
+    data = Path(__file__).parents[5] / "shared" / "data"
     if not data.is_dir():
         pytest.skip("no ../shared")
     viewers = data / "youtube_live_viewers_5s" / "viewers.csv.gz"
