@@ -1,7 +1,7 @@
 """A relay or the manager is killed while a crowd watches.
 
-With 40 viewers as part of every test run; with 300, and a manager that is away for a minute, as the
-issue has it, in the long tests.
+`test_two_relays` and `test_manager` are part of every test run; here are crowds, and a manager that
+is away for a minute.
 """
 
 import json
@@ -16,6 +16,8 @@ import pytest
 from tests.support.fleet_worlds import REPORT_EVERY_S, Sizes, World, world
 from tests.support.origins import until
 from tests.support.swarms import RunningSwarm, swarm
+
+pytestmark = pytest.mark.long
 
 RUNGS = (("high", 180, 200_000), ("low", 90, 60_000))
 ONE_RELAY = {"relays_max": 1, "regions": {"b": {"relays_min": 1, "relays_max": 1}}}
@@ -112,7 +114,6 @@ async def test_a_killed_manager_cuts_nobody_off_and_knows_all_when_it_is_back(
     judge(report)
 
 
-@pytest.mark.long
 async def test_a_relay_with_300_viewers_is_killed(tmp_path: Path) -> None:
     report = await relay_is_killed(tmp_path, 300, 2.0)
     print({name: report["total"][name] for name in ("viewers", "stalled", "moved", "failed")})  # noqa: T201
@@ -120,7 +121,6 @@ async def test_a_relay_with_300_viewers_is_killed(tmp_path: Path) -> None:
     assert report["total"]["stalled"] <= 3, "at least 99 % of 300 see no stall"
 
 
-@pytest.mark.long
 async def test_the_manager_is_away_for_a_minute(tmp_path: Path) -> None:
     report, whole_after_s = await manager_is_killed(tmp_path, 300, 2.0, away_s=60.0)
     intervals = whole_after_s / REPORT_EVERY_S
