@@ -168,3 +168,14 @@ def test_a_show_that_begins_with_nobody_makes_no_forecast_absurd(make):
     """A rise from nothing has no measure in shares of what was there before."""
     forecaster = taught(make, [0.0] * 30 + [2e6 * second for second in range(60)] + [1.2e8] * 60)
     assert forecaster.forecast((10.0,)).upper(0.95) < 1e9
+
+
+@every
+def test_what_is_large_does_not_multiply_as_it_did_when_it_was_small(make):
+    """After crowds that were seven times the calm before them, a plateau is not feared sevenfold."""
+    rise = [2e7 + 6e6 * second for second in range(20)]
+    plateau = [rise[-1]] * 40
+    forecaster = taught(make, [2e7] * 60 + (rise + plateau + rise[::-1] + [2e7] * 40) * 3 + rise)
+    for second in range(30):
+        forecaster.learn(forecaster.at_s + 1 + second, rise[-1])
+    assert forecaster.forecast((10.0,)).upper(0.95) < 2 * rise[-1]

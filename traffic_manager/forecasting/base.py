@@ -35,6 +35,8 @@ _SPREAD_AT_A_MINUTE = 0.15
 _LEVEL_MIN = 1e-3
 _ERROR_MAX = 3.0
 """As a share of the level. From one viewer to a crowd is no measure of what the crowd will do."""
+_AMOUNT_SLACK = 2.0
+"""Errors may be this many times what they were as amounts, and not more."""
 _GAP_MAX_S = 30.0
 """Nothing is learned of errors across a longer silence."""
 _NORMAL = (-1.645, -0.674, 0.0, 0.674, 1.645)
@@ -73,7 +75,10 @@ class Forecaster(ABC):
         self.at_s = -math.inf
         self.level = 0.0
         """The last sample."""
-        self._errors: list[deque[float]] = [deque(maxlen=_ERRORS_KEPT) for _ in HORIZONS_S]
+        self._errors: list[deque[tuple[float, float]]] = [
+            deque(maxlen=_ERRORS_KEPT) for _ in HORIZONS_S
+        ]
+        """By horizon: errors as shares of the level they were made at, and that level."""
         self._pending: list[deque[tuple[float, float, float]]] = [
             deque(maxlen=_PENDING_PER_HORIZON) for _ in HORIZONS_S
         ]
@@ -122,7 +127,7 @@ class Forecaster(ABC):
     def explain(self) -> dict[str, Any]:
         """What it goes by now, and how wrong it was: JSON."""
         errors = {
-            f"{horizon_s:g}": round(float(np.mean(np.abs(errors))), 4)
+            f"{horizon_s:g}": round(float(np.mean([abs(share) for share, _ in errors])), 4)
             for horizon_s, errors in zip(HORIZONS_S, self._errors, strict=True)
             if errors
         }
@@ -140,7 +145,7 @@ class Forecaster(ABC):
             "settings": dict(self._settings()),
             "at_s": self.at_s if math.isfinite(self.at_s) else None,
             "level": self.level,
-            "errors": [list(errors) for errors in self._errors],
+            "errors": [[list(one) for one in errors] for errors in self._errors],
             "pending": [[list(one) for one in pending] for pending in self._pending],
             "own": dict(self._save()),
         }
@@ -154,7 +159,7 @@ class Forecaster(ABC):
         made.at_s = -math.inf if state["at_s"] is None else float(state["at_s"])
         made.level = float(state["level"])
         for errors, saved in zip(made._errors, state["errors"], strict=True):
-            errors.extend(map(float, saved))
+            errors.extend((float(share), float(level)) for share, level in saved)
         for pending, notes in zip(made._pending, state["pending"], strict=True):
             pending.extend((float(due), float(exp), float(level)) for due, exp, level in notes)
         made._load(state["own"])
@@ -170,7 +175,7 @@ class Forecaster(ABC):
                     part = (due_s - self.at_s) / gap_s
                     came = self.level + part * (value - self.level)
                     error = (came - expected) / level
-                    errors.append(min(_ERROR_MAX, max(-_ERROR_MAX, error)))
+                    errors.append((min(_ERROR_MAX, max(-_ERROR_MAX, error)), level))
 
     def _remember_expectations(self) -> None:
         if self.level < _LEVEL_MIN:
@@ -197,7 +202,12 @@ class Forecaster(ABC):
         if len(errors) < _ERRORS_MIN:
             deviation = _SPREAD_AT_A_MINUTE * math.sqrt(max(horizon_s, 0.0) / 60)
             return np.asarray(_NORMAL) * deviation
-        measured = np.quantile(np.asarray(errors), QUANTILES)
+        made = np.asarray(errors)
+        as_share = np.quantile(made[:, 0], QUANTILES)
+        # What is large by now does not multiply as it did when it was small.
+        as_amount = np.quantile(made[:, 0] * made[:, 1], QUANTILES) / max(self.level, _LEVEL_MIN)
+        bound = _AMOUNT_SLACK * np.abs(as_amount)
+        measured = np.clip(as_share, -bound, bound)
         # Errors at a shorter horizon than any measured are smaller, and there are none at 0.
         shrunk: Values = measured * math.sqrt(min(1.0, max(horizon_s, 0.0) / HORIZONS_S[place]))
         return shrunk
