@@ -172,7 +172,7 @@ def test_a_show_that_begins_with_nobody_makes_no_forecast_absurd(make):
 
 @every
 def test_what_is_large_does_not_multiply_as_it_did_when_it_was_small(make):
-    """After crowds that were seven times the calm before them, a plateau is not feared sevenfold."""
+    """After crowds of seven times the calm before them, a plateau is not feared sevenfold."""
     rise = [2e7 + 6e6 * second for second in range(20)]
     plateau = [rise[-1]] * 40
     forecaster = taught(make, [2e7] * 60 + (rise + plateau + rise[::-1] + [2e7] * 40) * 3 + rise)
