@@ -1,4 +1,2 @@
-"""The digital twin: the production decisions run under a manual clock.
-
-Its place is fixed by the import contracts; nothing stands in it yet.
-"""
+"""The digital twin: the production decisions run under a manual clock, with viewers as vectors; and
+`backtest`, which judges forecasters on recorded audiences."""

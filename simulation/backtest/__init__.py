@@ -1,0 +1,1 @@
+"""Judges forecasters on recorded audiences: what they would have said, against what came."""
