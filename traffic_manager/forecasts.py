@@ -44,8 +44,9 @@ class Forecasts:
             self.settings = settings
             self._regions.clear()
 
-    def learn(self, demand: Demand, now_s: float) -> list[str]:
+    def learn(self, demand: Demand, now_s: float, utc: float) -> list[str]:
         """One sample of each region, once a second; sentences about what failed."""
+        del utc  # what repeats daily will need it
         if self.settings.kind == "reactive" or now_s - self._sampled_at_s < _SAMPLE_EVERY_S:
             return []
         self._sampled_at_s = now_s

@@ -6,8 +6,9 @@ orders, what is to be remembered goes to the `Logbook`. The process around it is
 twin can run the same.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from surgecast.control.messages import ServerReport
 from surgecast.errors import RemoteError
@@ -31,6 +32,7 @@ from traffic_manager.policy.start_times import StartTimes
 from traffic_manager.policy.view import View
 from traffic_manager.provisioners.base import Instance, RelayOrder
 from traffic_manager.screening import Known, Screening
+from traffic_manager.settings import ForecastingSettings, PolicySettings
 from traffic_manager.wishes import Wishes
 
 _UPSTREAMS_MAX = 8
@@ -55,6 +57,38 @@ class Stop:
 Order = Start | Stop
 
 
+class PolicyLike(Protocol):
+    """What decides: the rule (`policy.rule`), or another that is to be compared with it."""
+
+    def change(self, settings: PolicySettings) -> None: ...
+
+    def notice(self, moved: Iterable[Moved], now_s: float) -> None:
+        """Learn what became of servers."""
+
+    def decide(self, view: View) -> Plan: ...
+
+
+class ForecastsLike(Protocol):
+    """What says how much is to come: what was learned (`forecasts`), or one who knows."""
+
+    def change(self, settings: ForecastingSettings) -> None: ...
+
+    def learn(self, demand: Demand, now_s: float, utc: float) -> list[str]:
+        """Take in the present demand; sentences about what failed."""
+
+    def ahead(self, lead_time_s: float, now_s: float) -> Ahead:
+        """The highest demand of each region up to the lead time."""
+
+    def told(self, region: str) -> dict[str, Any]:
+        """What is expected of a region, as JSON; {} for one of which nothing is known."""
+
+    def regions(self) -> list[str]:
+        """Those that `told` knows."""
+
+    def forget(self, known: Mapping[str, object]) -> None:
+        """Drop all regions but these."""
+
+
 class Manager:
     """Everything that is decided. `now_s` is monotonic, `utc` the wall clock."""
 
@@ -67,16 +101,19 @@ class Manager:
         now_s: float,
         wishes: Wishes | None = None,
         public_url: str | None = None,
+        policy: PolicyLike | None = None,
+        forecasts: ForecastsLike | None = None,
     ) -> None:
         """`boot` names this life of the manager, `name` makes a name for a relay of a region;
-        `public_url` is where players find the manager."""
+        `public_url` is where players find the manager. `policy` and `forecasts` are those of the
+        settings by default."""
         self.settings = settings
         self.boot = boot
         self.public_url = public_url
         self.fleet = Fleet(settings.fleet)
         self.screening = Screening(settings.fleet)
-        self.forecasts = Forecasts(settings.forecasting)
-        self.policy = Policy(settings.policy)
+        self.forecasts: ForecastsLike = forecasts or Forecasts(settings.forecasting)
+        self.policy: PolicyLike = policy or Policy(settings.policy)
         self.calendar = Calendar(settings.calendar)
         self.start_times = StartTimes()
         self.logbook = Logbook(boot)
@@ -192,7 +229,7 @@ class Manager:
         return settled and any(s.role == "origin" for s in self.fleet.serving())
 
     def _forecast(self, now_s: float, utc: float) -> Ahead:
-        failed = self.forecasts.learn(self.demand, now_s)
+        failed = self.forecasts.learn(self.demand, now_s, utc)
         ahead = self.forecasts.ahead(self.lead_time_s, now_s)
         for text in [*failed, *ahead.failed]:
             self.logbook.incident("forecast", f"{text}; present demand decides", utc)

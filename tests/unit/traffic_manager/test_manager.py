@@ -9,8 +9,10 @@ from surgecast.config import loads
 from surgecast.control.messages import Directive
 from surgecast.errors import RemoteError
 from tests.support.fleets import channel_report, origin_report, report_of
+from traffic_manager.forecasts import Ahead
 from traffic_manager.manager import Manager, Order, Start, Stop
 from traffic_manager.manager_settings import ManagerSettings
+from traffic_manager.policy.decisions import Decision, Plan
 from traffic_manager.provisioners.base import Instance
 from traffic_manager.records import DecisionRecord, Incident, Outcome
 from traffic_manager.wishes import Wishes
@@ -319,6 +321,51 @@ def test_with_a_forecast_a_rising_crowd_is_met_earlier():
         raise AssertionError("no relay was started")
 
     assert started_at("damped_drift") < started_at("persistence") <= started_at("reactive")
+
+
+def test_one_who_knows_what_comes_can_stand_in_for_the_forecasts():
+    class Oracle:
+        def change(self, settings): ...
+
+        def learn(self, demand, now_s, utc):
+            return []
+
+        def ahead(self, lead_time_s, now_s):
+            return Ahead({"east": 90e6}, {"east": 90e6}, [])
+
+        def told(self, region):
+            return {"knows": region}
+
+        def regions(self):
+            return ["east"]
+
+        def forget(self, known): ...
+
+    world = World()
+    world.manager = Manager(
+        settings(), boot="b", name=world._name, now_s=world.now_s, forecasts=Oracle()
+    )
+    start = only_start(world.second(6))
+    assert start.order.region == "east"
+    (decision,) = [d for d in world.manager.logbook.decisions() if d.action == "start"]
+    assert decision.rule == "forecast_above_setpoint"
+    assert decision.quantiles == {"knows": "east"}
+
+
+def test_another_rule_can_stand_in_for_the_policy():
+    class Always:
+        def change(self, settings): ...
+
+        def notice(self, moved, now_s): ...
+
+        def decide(self, view):
+            return Plan((Decision("start", "west", "relays_min", "because", "one", count=1),))
+
+    world = World()
+    world.manager = Manager(
+        settings(), boot="b", name=world._name, now_s=world.now_s, policy=Always()
+    )
+    assert len(world.second(6)) == 2
 
 
 def test_an_event_of_the_calendar_is_met_before_anybody_comes():
