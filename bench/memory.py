@@ -204,6 +204,8 @@ def view(directory: Directory, msn: int) -> None:
 
 def watch(directory: Directory, stage: Stage, msn: int) -> None:
     """Sessions come and are forgotten; those that live ask for their playlists."""
+    if not stage.window.ready:
+        return
     entry = stage.create_session(f"s{msn}")
     assert isinstance(entry, Asset)
     found = directory.find_session("/live/bench/" + bytes(entry.body).decode().split()[-1])

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import signal
 from pathlib import Path
 
 import uvloop
@@ -11,9 +10,8 @@ from origin.app import Origin
 from origin.settings import OriginSettings
 from surgecast import log
 from surgecast.config import load
-from surgecast.errors import ConfigError
 from surgecast.memory import keep_large_blocks_apart
-from surgecast.supervise import run_until_stopped
+from surgecast.supervise import reload_on_hangup, run_until_stopped
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -35,19 +33,5 @@ def run(args: argparse.Namespace) -> int:
 
 async def _serve(config: Path) -> None:
     origin = Origin(config)
-    reloads: set[asyncio.Task[None]] = set()
-
-    def on_hangup() -> None:
-        task = asyncio.ensure_future(_reload(origin))
-        reloads.add(task)
-        task.add_done_callback(reloads.discard)
-
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, on_hangup)
+    reload_on_hangup(origin.reload)
     await run_until_stopped(origin.run)
-
-
-async def _reload(origin: Origin) -> None:
-    try:
-        await origin.reload()
-    except ConfigError:
-        pass  # it is in the log, and what runs goes on

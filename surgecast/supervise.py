@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from surgecast.errors import LocalError, SurgecastError
+from surgecast.errors import ConfigError, LocalError, SurgecastError
 from surgecast.log import Log
 
 _log = Log("surgecast.supervise")
@@ -215,6 +215,24 @@ async def run_until_stopped(
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
+
+
+def reload_on_hangup(reload: Callable[[], Awaitable[object]]) -> None:
+    """From now on SIGHUP calls `reload`, which logs what is wrong with a file before it raises
+    ConfigError: what runs goes on."""
+    loop = asyncio.get_running_loop()
+    reloads: set[asyncio.Task[None]] = set()
+
+    async def tried() -> None:
+        with contextlib.suppress(ConfigError):
+            await reload()
+
+    def on_hangup() -> None:
+        task = loop.create_task(tried())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, on_hangup)
 
 
 def process_age_s() -> float:

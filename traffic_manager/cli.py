@@ -2,15 +2,13 @@
 
 import argparse
 import asyncio
-import signal
 from pathlib import Path
 
 import uvloop
 
 from surgecast import log
 from surgecast.config import load
-from surgecast.errors import ConfigError
-from surgecast.supervise import run_until_stopped
+from surgecast.supervise import reload_on_hangup, run_until_stopped
 from traffic_manager.app import ManagerApp
 from traffic_manager.manager_settings import ManagerSettings
 
@@ -33,19 +31,5 @@ def run(args: argparse.Namespace) -> int:
 
 async def _serve(config: Path) -> None:
     app = ManagerApp(config)
-    reloads: set[asyncio.Task[None]] = set()
-
-    def on_hangup() -> None:
-        task = asyncio.ensure_future(_reload(app))
-        reloads.add(task)
-        task.add_done_callback(reloads.discard)
-
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, on_hangup)
+    reload_on_hangup(app.reload)
     await run_until_stopped(app.run)
-
-
-async def _reload(app: ManagerApp) -> None:
-    try:
-        await app.reload()
-    except ConfigError:
-        pass  # it is in the log, and what runs goes on

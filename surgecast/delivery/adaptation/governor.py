@@ -5,7 +5,9 @@ Each time a channel is about to show a segment, the sessions of all channels are
 
     budget    what may be sent, less what nobody here governs: what was sent lately, less what the
               governed sessions were to take
-    down      at once, as far as it takes
+    down      at once, when less than `_HELD_SHARE` of `raise_margin` is free; as far as it takes
+              to have all of that margin free: segments vary, and a plan that fills the budget
+              passes it every other time
     up        one rung at a time, while `raise_margin` of the budget stays free
     instead   somebody goes down so that others can go up, where that is worth `_SWAP_GAIN`
 
@@ -20,6 +22,8 @@ from surgecast.delivery.adaptation.egress import EgressMeter
 from surgecast.delivery.settings import EgressSettings
 
 _SWAP_GAIN = 1.01
+_HELD_SHARE = 0.6
+"""Of the margin; between that and all of it nobody has to move, so that rungs do not flap."""
 _AHEAD_S = 2.0
 """How far ahead it is looked: about a segment."""
 _OVER_SEGMENTS = 2
@@ -165,13 +169,13 @@ class Governor:
         return budget_bps * (1.0 - self.settings.raise_margin)
 
     def _share(self, crowds: Sequence[Crowd], allowed_bps: float) -> list[Split]:
-        """Within what is allowed, and up only within less than that."""
+        """Within what is allowed less a margin; who is there stays while part of that is free."""
         held = [crowd.lowered() for crowd in crowds]
         stay = [_all_at(crowd, crowd.best) for crowd in held]
-        stay_bps = _rate(held, stay)
-        if stay_bps > allowed_bps:
-            return allocate([_group(crowd) for crowd in held], allowed_bps)
-        allowed_bps = max(stay_bps, self._ample(allowed_bps))
+        stay_bps, ample_bps = _rate(held, stay), self._ample(allowed_bps)
+        if stay_bps > allowed_bps - _HELD_SHARE * (allowed_bps - ample_bps):
+            return allocate([_group(crowd) for crowd in held], ample_bps)
+        allowed_bps = max(stay_bps, ample_bps)
         raised = allocate([_group(c, keep=True) for c in crowds], allowed_bps)
         swapped = allocate([_group(crowd) for crowd in crowds], allowed_bps)
         better = _worth(crowds, swapped) > _SWAP_GAIN * _worth(crowds, raised)
