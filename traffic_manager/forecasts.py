@@ -10,8 +10,7 @@ from typing import Any
 
 from traffic_manager.demand import Demand
 from traffic_manager.forecasting.base import HORIZONS_S, QUANTILES, Forecaster
-from traffic_manager.forecasting.damped_drift import DampedDrift
-from traffic_manager.forecasting.persistence import Persistence
+from traffic_manager.forecasting.kinds import make_forecaster
 from traffic_manager.settings import ForecastingSettings
 
 _STEPS = 4
@@ -102,9 +101,7 @@ class Forecasts:
         return self._regions[region]
 
     def _made(self) -> Forecaster:
-        if self.settings.kind == "persistence":
-            return Persistence()
-        return DampedDrift(self.settings.window_s, self.settings.damping_s)
+        return make_forecaster(self.settings.kind, step_s=_SAMPLE_EVERY_S, horizons_s=HORIZONS_S)
 
     def _failed(self, region: str, error: Exception) -> str:
         self._regions.pop(region, None)

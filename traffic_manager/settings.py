@@ -202,11 +202,7 @@ class ForecastingSettings(Settings):
         description="`reactive` goes by the present demand alone; the others add a forecast",
     )
     quantile: float = Field(
-        default=0.75, description="of the forecast, that relays are to carry: 0.5, 0.75 or 0.95"
-    )
-    window_s: Seconds = Field(default=15.0, description="the slope is that of this time")
-    damping_s: Seconds = Field(
-        default=60.0, description="a rise is expected to go on for about this time"
+        default=0.75, description="of the forecast, that relays are to carry: 0.5, 0.75, 0.9, 0.95"
     )
     start_expected_s: Seconds = Field(
         default=5.0, description="how long a relay takes to serve, until that was measured"

@@ -1,64 +1,63 @@
 """It goes on as it went, but less and less: the slope of the last moments, damped. Pure.
 
-The slope is that of the least-squares line through the samples of the last `window_s`. Over a
-horizon h it adds slope * damping_s * (1 - exp(-h / damping_s)): nearly h * slope at first, never
-more than damping_s * slope (Gardner and McKenzie 1985, with time as a continuum).
+The slope is that of the least-squares line through the last steps. Over a horizon h it adds
+slope * damping * (1 - exp(-h / damping)): nearly h * slope at first, never more than
+damping * slope (Gardner and McKenzie 1985, with time as a continuum).
 """
 
-import math
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from traffic_manager.forecasting.base import Forecaster, Values
+from traffic_manager.forecasting.expert import Expert
+from traffic_manager.forecasting.past import Past, Values
 
-_SAMPLES_MAX = 512
+WINDOW_STEPS = 15
+DAMPING_STEPS = 60.0
 
 
-class DampedDrift(Forecaster):
+class DampedDrift(Expert):
     """Expects the last value, plus the damped slope."""
 
     kind: ClassVar[str] = "damped_drift"
 
-    def __init__(self, window_s: float = 15.0, damping_s: float = 60.0) -> None:
-        super().__init__()
-        self.window_s = window_s
-        self.damping_s = damping_s
-        self._samples: deque[tuple[float, float]] = deque(maxlen=_SAMPLES_MAX)
+    def __init__(
+        self,
+        *,
+        step_s: float,
+        horizons_s: Sequence[float],
+        window_steps: int = WINDOW_STEPS,
+        damping_steps: float = DAMPING_STEPS,
+    ) -> None:
+        super().__init__(step_s=step_s, horizons_s=horizons_s)
+        self._values = window_steps + 1
+        steps = self.horizons_s / step_s
+        self._reach = damping_steps * -np.expm1(-steps / damping_steps)
+        """Steps of the slope that each horizon adds."""
         self._slope = 0.0
 
-    def _learn(self, at_s: float, value: float) -> None:
-        self._samples.append((at_s, value))
-        while len(self._samples) > 2 and at_s - self._samples[0][0] > self.window_s:
-            self._samples.popleft()
-        self._slope = self._fitted(at_s)
+    def learn(self, past: Past) -> None:
+        self._slope = slope_of(past.recent(self._values))
 
-    def _fitted(self, at_s: float) -> float:
-        """Units a second; 0 where two samples do not lie within one window."""
-        if len(self._samples) < 2 or at_s - self._samples[-2][0] > self.window_s:
-            return 0.0
-        samples = np.asarray(self._samples)
-        times, values = samples[:, 0] - at_s, samples[:, 1]
-        spread = times - times.mean()
-        total = float(spread @ spread)
-        slope = float(spread @ (values - values.mean())) / total if total > 0 else 0.0
-        return slope if math.isfinite(slope) else 0.0
-
-    def _expect(self, horizons_s: Values) -> Values:
-        reach: Values = self.damping_s * -np.expm1(-horizons_s / self.damping_s)
-        return self.level + self._slope * reach
+    def expect(self, past: Past) -> Values:
+        expected: Values = past.level + self._slope * self._reach
+        return expected
 
     def explain(self) -> dict[str, Any]:
-        return super().explain() | {"slope_per_s": self._slope}
+        return {"slope_per_s": self._slope / self.step_s}
 
-    def _settings(self) -> Mapping[str, float]:
-        return {"window_s": self.window_s, "damping_s": self.damping_s}
+    def save(self) -> dict[str, Any]:
+        return {"slope": self._slope}
 
-    def _save(self) -> Mapping[str, Any]:
-        return {"samples": [list(sample) for sample in self._samples]}
+    def load(self, state: Any) -> None:
+        self._slope = float(state["slope"])
 
-    def _load(self, state: Mapping[str, Any]) -> None:
-        self._samples.extend((float(at), float(value)) for at, value in state["samples"])
-        self._slope = self._fitted(self.at_s)
+
+def slope_of(values: Values) -> float:
+    """Of the least-squares line, units a step; 0 for less than two values."""
+    count = len(values)
+    if count < 2:
+        return 0.0
+    places = np.arange(count) - (count - 1) / 2
+    return float(places @ values) * 12 / (count * (count * count - 1.0))

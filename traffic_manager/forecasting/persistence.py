@@ -1,29 +1,20 @@
 """It stays as it is: the floor that every other forecaster must beat. Pure."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from traffic_manager.forecasting.base import Forecaster, Values
+from traffic_manager.forecasting.expert import Expert
+from traffic_manager.forecasting.past import Past, Values
 
 
-class Persistence(Forecaster):
+class Persistence(Expert):
     """Expects the last value at every horizon."""
 
     kind: ClassVar[str] = "persistence"
 
-    def _learn(self, at_s: float, value: float) -> None:
+    def learn(self, past: Past) -> None:
         pass
 
-    def _expect(self, horizons_s: Values) -> Values:
-        return np.full(horizons_s.shape, self.level)
-
-    def _settings(self) -> Mapping[str, float]:
-        return {}
-
-    def _save(self) -> Mapping[str, Any]:
-        return {}
-
-    def _load(self, state: Mapping[str, Any]) -> None:
-        pass
+    def expect(self, past: Past) -> Values:
+        return np.full(self.horizons_s.shape, past.level)

@@ -304,7 +304,7 @@ def test_a_forecaster_that_fails_leaves_the_present_demand_to_decide(monkeypatch
     def broken(*_):
         raise ZeroDivisionError("nothing to divide by")
 
-    monkeypatch.setattr("traffic_manager.forecasting.damped_drift.DampedDrift._expect", broken)
+    monkeypatch.setattr("traffic_manager.forecasting.damped_drift.DampedDrift.expect", broken)
     assert only_start(world.second())
     told = [i.text for i in world.new(Incident) if i.kind == "forecast"]
     assert told and "nothing to divide by; present demand decides" in told[0]

@@ -1,0 +1,38 @@
+"""The forecasters there are, by the name that settings use. Pure."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from traffic_manager.forecasting.base import Forecaster
+from traffic_manager.forecasting.damped_drift import DampedDrift
+from traffic_manager.forecasting.expert import Expert
+from traffic_manager.forecasting.persistence import Persistence
+
+_EXPERTS: Mapping[str, Callable[..., Expert]] = {
+    "persistence": Persistence,
+    "damped_drift": DampedDrift,
+}
+KINDS = tuple(_EXPERTS)
+
+
+def make_expert(kind: str, *, step_s: float, horizons_s: Sequence[float]) -> Expert:
+    """The expert of that name. Raises ValueError for a name that is none."""
+    if kind not in _EXPERTS:
+        raise ValueError(f"there is no forecaster of kind {kind}; allowed: {', '.join(KINDS)}")
+    return _EXPERTS[kind](step_s=step_s, horizons_s=horizons_s)
+
+
+def make_forecaster(kind: str, *, step_s: float, horizons_s: Sequence[float]) -> Forecaster:
+    """A forecaster of that kind that learned nothing yet.
+
+    `step_s` is the usual time between samples; all that experts look back on is counted in it.
+    `horizons_s` are those at which it learns; between them it interpolates.
+    """
+    return Forecaster(make_expert(kind, step_s=step_s, horizons_s=horizons_s))
+
+
+def load_forecaster(state: Mapping[str, Any]) -> Forecaster:
+    """The one that gave `state` (`Forecaster.save`), exactly as it was."""
+    made = make_forecaster(state["kind"], step_s=state["step_s"], horizons_s=state["horizons_s"])
+    made.restore(state)
+    return made
