@@ -16,7 +16,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from traffic_manager.forecasting.base import QUANTILES, Forecast, Values
+from traffic_manager.forecasting.base import QUANTILES, Forecast
+from traffic_manager.forecasting.past import Values
 
 _HALF_LIFE_STEPS = 600
 _HALF_LIFE_HORIZONS = 4
