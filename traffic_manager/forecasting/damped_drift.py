@@ -6,7 +6,7 @@ damping * slope (Gardner and McKenzie 1985, with time as a continuum).
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +20,7 @@ DAMPING_STEPS = 60.0
 class DampedDrift(Expert):
     """Expects the last value, plus the damped slope."""
 
-    kind: ClassVar[str] = "damped_drift"
+    kind = "damped_drift"
 
     def __init__(
         self,

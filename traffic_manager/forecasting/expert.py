@@ -7,7 +7,7 @@ and at the horizons for which it was made.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +17,8 @@ from traffic_manager.forecasting.past import Past, Values
 class Expert(ABC):
     """One series, told through `past`, which others share: never changed here."""
 
-    kind: ClassVar[str]
+    kind: str
+    """Its name in settings and explanations."""
 
     def __init__(self, *, step_s: float, horizons_s: Sequence[float]) -> None:
         self.step_s = step_s

@@ -6,13 +6,40 @@ from typing import Any
 from traffic_manager.forecasting.base import Forecaster
 from traffic_manager.forecasting.damped_drift import DampedDrift
 from traffic_manager.forecasting.expert import Expert
+from traffic_manager.forecasting.hedge import Hedge
 from traffic_manager.forecasting.persistence import Persistence
+
+KINDS = ("persistence", "damped_drift", "hedge")
+
+
+def make_hedge(
+    *,
+    step_s: float,
+    horizons_s: Sequence[float],
+    extra: Sequence[Callable[..., Expert]] = (),
+    kind: str = "hedge",
+) -> Hedge:
+    """The mix of all experts, and of `extra` ones: each is called with `step_s` and `horizons_s`,
+    and shown by its kind."""
+    experts: list[tuple[str, Expert]] = [
+        ("persistence", Persistence(step_s=step_s, horizons_s=horizons_s))
+    ]
+    for window, damping in ((3, 10.0), (8, 30.0), (15, 60.0)):
+        drift = DampedDrift(
+            step_s=step_s, horizons_s=horizons_s, window_steps=window, damping_steps=damping
+        )
+        experts.append((f"damped_drift_{window}", drift))
+    for make in extra:
+        expert = make(step_s=step_s, horizons_s=horizons_s)
+        experts.append((expert.kind, expert))
+    return Hedge(step_s=step_s, horizons_s=horizons_s, experts=experts, kind=kind)
+
 
 _EXPERTS: Mapping[str, Callable[..., Expert]] = {
     "persistence": Persistence,
     "damped_drift": DampedDrift,
+    "hedge": make_hedge,
 }
-KINDS = tuple(_EXPERTS)
 
 
 def make_expert(kind: str, *, step_s: float, horizons_s: Sequence[float]) -> Expert:

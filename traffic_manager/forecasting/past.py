@@ -30,7 +30,9 @@ class Past:
         self.level = 0.0
         """The last sample."""
         self.added = 0
-        """Grid steps that the last sample took: 0 where it replaced one."""
+        """Grid steps that the last sample took: 0 where it replaced one, 1 after a gap."""
+        self.step = 0
+        """Number of the last grid step; it goes on through gaps."""
         self._grid_s = 0.0
         """Time of the last grid step."""
         self._buffer: Values = np.zeros(2 * kept_steps)
@@ -48,6 +50,8 @@ class Past:
     def add(self, at_s: float, value: float) -> None:
         """One sample, later than the last."""
         if self._count == 0 or self.gap_before(at_s):
+            if self._count:
+                self.step += max(1, round((at_s - self._grid_s) / self.step_s))
             self._end = self._count = 0
             self._grid_s = at_s
             self._append(value)
@@ -59,6 +63,7 @@ class Past:
                 self._buffer[self._end - 1] = value
             for step in range(1, self.added + 1):
                 self._append(before + (value - before) * step / self.added)
+            self.step += self.added
             self._follow(at_s)
         self.at_s, self.level = at_s, value
 
@@ -72,6 +77,7 @@ class Past:
         return {
             "at_s": self.at_s if math.isfinite(self.at_s) else None,
             "level": self.level,
+            "step": self.step,
             "grid_s": self._grid_s,
             "values": self.recent(self.kept_steps).tolist(),
         }
@@ -80,6 +86,7 @@ class Past:
         """What `save` gave."""
         self.at_s = -math.inf if state["at_s"] is None else float(state["at_s"])
         self.level = float(state["level"])
+        self.step = int(state["step"])
         self._grid_s = float(state["grid_s"])
         self._end = self._count = 0
         for value in state["values"]:

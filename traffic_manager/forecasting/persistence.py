@@ -1,7 +1,5 @@
 """It stays as it is: the floor that every other forecaster must beat. Pure."""
 
-from typing import ClassVar
-
 import numpy as np
 
 from traffic_manager.forecasting.expert import Expert
@@ -11,7 +9,7 @@ from traffic_manager.forecasting.past import Past, Values
 class Persistence(Expert):
     """Expects the last value at every horizon."""
 
-    kind: ClassVar[str] = "persistence"
+    kind = "persistence"
 
     def learn(self, past: Past) -> None:
         pass
