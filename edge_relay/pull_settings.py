@@ -39,8 +39,9 @@ class SourceSettings(Settings):
     prewarm: Listed[Label] = Field(
         default=(),
         max_length=1024,
-        description="channels whose live window is pulled, in every rung, before the relay is "
-        "ready, and kept up to date whether asked for or not",
+        description="channels of which all that a viewer begins with is pulled, in every rung, "
+        "before the relay is ready, the rest of the live window after that, and all that follows "
+        "whether asked for or not",
     )
 
 

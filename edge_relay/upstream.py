@@ -23,7 +23,7 @@ from edge_relay.follower import Follower
 from edge_relay.mirror import Mirror
 from edge_relay.pull_settings import PullSettings
 from edge_relay.puller import Pulled, Puller
-from edge_relay.self_check import objects_listed
+from edge_relay.self_check import NEWEST_SEGMENTS, objects_listed
 from edge_relay.upstreams import Upstreams
 from surgecast.clock import Clock
 from surgecast.delivery.adaptation.egress import EgressMeter
@@ -71,7 +71,7 @@ class Upstream:
         self._running: asyncio.TaskGroup | None = None
         self._warm: tuple[str, ...] = ()
         self._was_warm: set[str] = set()
-        """Of these the live window was here, whole, once."""
+        """Of these all that a viewer begins with was here once."""
         self._meter = EgressMeter()
         self._lists_failed: str | None = None
         self.keep_warm(settings.prewarm)
@@ -94,7 +94,10 @@ class Upstream:
             self.depot.close()
 
     async def prewarm(self, channels: Iterable[str]) -> None:
-        """Return when the live window of each is here, in every rung, and keeps the rules.
+        """Return when what viewers begin with is here of each, in every rung, and keeps the rules.
+
+        The older part of the live window follows at leisure: whole windows at once would take from
+        an origin that is full what its viewers need.
 
         From then on these channels are pulled as they are announced, whether asked for or not,
         until `keep_warm` says otherwise. Never raises for an upstream that fails: it waits, and
@@ -194,8 +197,19 @@ class Upstream:
 
     def _pull_window(self, mirror: Mirror) -> None:
         assert mirror.stage is not None
-        listed, _ = objects_listed(mirror.stage)
+        listed, _ = objects_listed(mirror.stage, NEWEST_SEGMENTS)
         self.depot.pull(mirror.name, listed)
+
+    async def _pull_older(self, mirror: Mirror) -> None:
+        """The rest of the window, the newest of each rung first, at twice the pace of the channel."""
+        assert mirror.stage is not None and mirror.shape is not None
+        rungs = len(mirror.stage.window.renditions)
+        pause_s = float(mirror.shape.segment_duration_s) / (2 * rungs)
+        listed, _ = objects_listed(mirror.stage)
+        for path in reversed(listed):
+            if not self.depot.has(mirror.name, path):
+                self.depot.pull(mirror.name, (path,))
+                await asyncio.sleep(pause_s)
 
     def _missing(self, name: str) -> str | None:
         """What is missing of a channel that is to be warm. Once whole, it follows its feed."""
@@ -206,7 +220,7 @@ class Upstream:
             return f"channel {name}: nothing on show yet: {reason or 'not followed yet'}"
         if name in self._was_warm:
             return None
-        listed, problem = objects_listed(stage)
+        listed, problem = objects_listed(stage, NEWEST_SEGMENTS)
         if problem is not None:
             return f"channel {name}: {problem}"
         missing = [path for path in listed if not self.depot.has(name, path)]
@@ -215,6 +229,8 @@ class Upstream:
             return f"channel {name}: {len(missing)} of {len(listed)} objects are missing"
         self._was_warm.add(name)
         log.info("warm", channel=name, objects=len(listed))
+        if self._running is not None:
+            self._running.create_task(self._pull_older(follower.mirror))
         return None
 
 

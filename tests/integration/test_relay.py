@@ -130,19 +130,22 @@ async def test_an_idle_relay_pulls_no_media_and_an_asked_rung_is_pulled_ahead():
         assert not relay.upstream.depot.has("demo", "720p/e0-8.ts")
 
 
-async def test_prewarm_has_the_live_window_of_every_rung_and_keeps_it():
+async def test_prewarm_has_what_viewers_begin_with_then_the_whole_window_and_keeps_it():
     origin = Origin()
     async with served(origin.directory, origin.feeds) as above, relay_of(above.base) as relay:
         assert relay.upstream.not_warm() == []
         async with asyncio.timeout(60):
             await relay.upstream.prewarm(["demo"])
         assert relay.upstream.not_warm() == []
-        pulled = relay.upstream.pulled
+        pulled, depot = relay.upstream.pulled, relay.upstream.depot
+        listed = tuple(origin.stage.window.listed)
+        for rung in RUNGS:
+            assert all(depot.has("demo", old.object_name(rung)) for old in listed[-4:])
+        older = [old.object_name(rung) for rung in RUNGS for old in listed[:-4]]
+        assert older and not all(depot.has("demo", path) for path in older)
+        await until(lambda: all(depot.has("demo", path) for path in older))
         # What can be asked for though it is not listed any more may still be on its way.
         await until(lambda: pulled.upstream_fetches == pulled.objects_fetched)
-        for rung in RUNGS:
-            for segments in origin.stage.window.listed:
-                assert relay.upstream.depot.has("demo", segments.object_name(rung))
         fetched = pulled.objects_fetched
         await relay.server.get("360p/e0-7.ts")
         await relay.server.get("ll/360p/e0-7.m4s")
