@@ -64,7 +64,7 @@ class Depot:
         self._warm = frozenset(channels)
 
     def set_pace(self, channel: str, segment_s: float) -> None:
-        """How long a segment of the channel lasts."""
+        """How long a segment of the channel lasts: its snapshot is here."""
         self._segment_s[channel] = segment_s
 
     def forget(self, channel: str) -> None:
@@ -202,7 +202,8 @@ class Depot:
         """
         channel = item.key[0]
         if channel in self._warm:
-            return True
+            # What a first snapshot tells is not pulled all at once: `pull` names what comes first.
+            return channel in self._segment_s
         if item.remote is not None and item.remote.pieces:
             return False
         requests = item.frame.tally.requests if item.frame is not None else None

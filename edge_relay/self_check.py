@@ -5,7 +5,6 @@ from surgecast.errors import SurgecastError
 from surgecast.hls.model import MediaPlaylist, MediaSegment, OpenSegment
 from surgecast.hls.parse import parse_media
 
-
 NEWEST_SEGMENTS = 4
 """A player begins three target durations before the end (RFC 8216bis 6.3.3); one more is under
 way when it has read the playlist."""
@@ -14,7 +13,8 @@ way when it has read the playlist."""
 def objects_listed(stage: Stage, newest: int | None = None) -> tuple[list[str], str | None]:
     """What its playlists name, as paths below `/live/{channel}/`, and what is wrong with them.
 
-    `newest`: of each playlist only what the last so many segments need. Low latency that the upstream itself does not show yet keeps nobody from being ready.
+    `newest`: of each playlist only what the last so many segments need. Low latency that the
+    upstream itself does not show yet keeps nobody from being ready.
     """
     listed: dict[str, None] = {}
     playlists = {r.name: stage.window.playlist(r.name) for r in stage.window.renditions}

@@ -201,7 +201,7 @@ class Upstream:
         self.depot.pull(mirror.name, listed)
 
     async def _pull_older(self, mirror: Mirror) -> None:
-        """The rest of the window, the newest of each rung first, at twice the pace of the channel."""
+        """The rest of the window, each rung's newest first, at twice the pace of the channel."""
         assert mirror.stage is not None and mirror.shape is not None
         rungs = len(mirror.stage.window.renditions)
         pause_s = float(mirror.shape.segment_duration_s) / (2 * rungs)
