@@ -47,6 +47,9 @@ decisions = sa.Table(
     sa.Column("shadow", sa.Boolean, nullable=False),
     sa.Column("outcome", sa.Text),
     sa.Column("outcome_at_utc", sa.Float),
+    sa.Column("verdict", sa.String(16)),
+    sa.Column("lead_s", sa.Float),
+    sa.Column("facts", sa.JSON),
 )
 demand = sa.Table(
     "demand",
@@ -109,11 +112,8 @@ class History:
                     connection.execute(sa.insert(table), values)
             for record in records:
                 if isinstance(record, Outcome):
-                    connection.execute(
-                        sa.update(decisions)
-                        .where(decisions.c.id == record.decision)
-                        .values(outcome=record.text, outcome_at_utc=record.at_utc)
-                    )
+                    changed = sa.update(decisions).where(decisions.c.id == record.decision)
+                    connection.execute(changed.values(**_came_of_it(record)))
 
     def prune(self, before_utc: float) -> int:
         """Forget what is older; how many rows that were."""
@@ -125,7 +125,22 @@ class History:
 
     def decisions(self, after_utc: float = 0.0, limit: int = 1000) -> list[dict[str, Any]]:
         """Those made after a moment, oldest first."""
-        return self._rows(decisions, after_utc, limit)
+        return [_whole(row) for row in self._rows(decisions, after_utc, limit)]
+
+    def decision(self, number: str) -> dict[str, Any] | None:
+        """One of them, whoever made it; None for an id that is not there."""
+        query = sa.select(decisions).where(decisions.c.id == number)
+        with _told(), self._engine.connect() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else _whole(dict(row._mapping))
+
+    def last_decisions(self, limit: int) -> list[dict[str, Any]]:
+        """The newest ones, oldest first."""
+        order = (decisions.c.at_utc.desc(), decisions.c.id.desc())
+        query = sa.select(decisions).order_by(*order).limit(max(0, min(limit, ROWS_MAX)))
+        with _told(), self._engine.connect() as connection:
+            rows = [_whole(dict(row._mapping)) for row in connection.execute(query)]
+        return rows[::-1]
 
     def incidents(self, after_utc: float = 0.0, limit: int = 1000) -> list[dict[str, Any]]:
         return self._rows(incidents, after_utc, limit)
@@ -150,14 +165,31 @@ class History:
             return [dict(row._mapping) for row in connection.execute(query)]
 
 
-def migrate(engine: Engine) -> None:
+def _came_of_it(outcome: Outcome) -> dict[str, Any]:
+    """Columns of the decision; a verdict that was given stays."""
+    values: dict[str, Any] = {"outcome": outcome.text, "outcome_at_utc": outcome.at_utc}
+    if outcome.verdict is not None:
+        values |= {
+            "verdict": outcome.verdict,
+            "lead_s": outcome.lead_s,
+            "facts": dict(outcome.facts),
+        }
+    return values
+
+
+def _whole(row: dict[str, Any]) -> dict[str, Any]:
+    """A row from before there were facts has none."""
+    return row | {"facts": row["facts"] or {}}
+
+
+def migrate(engine: Engine, to: str = "head") -> None:
     """Bring the tables of a database up to date; a new one gets them all."""
     logging.getLogger("alembic").setLevel(logging.WARNING)  # two lines that tell nobody anything
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     with engine.begin() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
 
 
 def _engine(url: sa.URL) -> Engine:

@@ -7,6 +7,7 @@ from typing import Any
 
 from traffic_manager.demand import Demand
 from traffic_manager.fleet import Moved
+from traffic_manager.following import Judged
 from traffic_manager.policy.decisions import Decision
 from traffic_manager.records import DecisionRecord, DemandRecord, Incident, Outcome, Record
 from traffic_manager.screening import Finding
@@ -47,6 +48,10 @@ class Logbook:
         if after is not None and after in self._decisions:
             found = found[list(self._decisions).index(after) + 1 :]
         return found[-limit:]
+
+    def decision(self, number: str) -> DecisionRecord | None:
+        """As it stands now; None for one that is not remembered (any more)."""
+        return self._decisions.get(number)
 
     def take_new(self) -> list[Record]:
         """What came since the last call."""
@@ -92,6 +97,24 @@ class Logbook:
         whole = whole[:_OUTCOME_CHARACTERS_MAX]
         self._decisions[number] = replace(record, outcome=whole, outcome_at_utc=utc)
         self._new.append(Outcome(number, utc, whole))
+
+    def judged(self, judged: Judged, utc: float) -> None:
+        """What a decision was good for: the last that is said of it."""
+        number = judged.record.id
+        record = self._decisions.get(number, judged.record)
+        whole = f"{judged.text}; {record.outcome}" if record.outcome else judged.text
+        whole = whole[:_OUTCOME_CHARACTERS_MAX]
+        if number in self._decisions:
+            self._decisions[number] = replace(
+                record,
+                outcome=whole,
+                outcome_at_utc=utc,
+                verdict=judged.verdict,
+                lead_s=judged.lead_s,
+                facts=judged.facts,
+            )
+        verdict = judged.verdict
+        self._new.append(Outcome(number, utc, whole, verdict, judged.lead_s, judged.facts))
 
     def ends(self, server: str, number: str) -> None:
         """A drain was decided: its outcome is how the server ends."""

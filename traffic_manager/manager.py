@@ -26,6 +26,7 @@ from traffic_manager.fleet import COMING, Fleet, Moved, Server
 from traffic_manager.forecasts import Ahead, Forecasts
 from traffic_manager.logbook import Logbook
 from traffic_manager.manager_settings import ManagerSettings
+from traffic_manager.outcomes import Outcomes
 from traffic_manager.policy.decisions import Decision, Plan
 from traffic_manager.policy.rule import Policy
 from traffic_manager.policy.start_times import StartTimes
@@ -117,6 +118,7 @@ class Manager:
         self.calendar = Calendar(settings.calendar)
         self.start_times = StartTimes()
         self.logbook = Logbook(boot)
+        self.outcomes = Outcomes(settings.policy)
         self.wishes = wishes or Wishes()
         self.demand = Demand()
         self.plan = Plan()
@@ -136,6 +138,7 @@ class Manager:
         self.fleet.settings = settings.fleet
         self.screening.settings = settings.fleet
         self.policy.change(settings.policy)
+        self.outcomes.settings = settings.policy
         self.calendar = Calendar(settings.calendar)
         self.forecasts.change(settings.forecasting)
 
@@ -217,7 +220,9 @@ class Manager:
                 paused=self.wishes.paused,
             )
             self.plan = self.policy.decide(view)
-            orders += self._enact(self.plan, now_s, utc)
+            orders += self._enact(self.plan, view, utc)
+            for judged in self.outcomes.look(view, utc, shadow=self.wishes.shadow):
+                self.logbook.judged(judged, utc)
         self._publish()
         self.logbook.demand(self.demand, now_s, utc, self.settings.history.demand_every_s)
         self.screening.forget({server.id for server in servers}, now_s)
@@ -286,12 +291,17 @@ class Manager:
             self.start_times.notice(move)
             self.logbook.moved(move, now_s, utc)
 
-    def _enact(self, plan: Plan, now_s: float, utc: float) -> list[Order]:
+    def _enact(self, plan: Plan, view: View, utc: float) -> list[Order]:
         orders: list[Order] = []
-        shadow = self.wishes.shadow
+        now_s, shadow = view.now_s, self.wishes.shadow
+        told = {
+            decision.region: self.forecasts.told(decision.region) for decision in plan.decisions
+        }
         for decision in plan.decisions:
-            quantiles = self.forecasts.told(decision.region) if decision.action == "start" else {}
-            number = self.logbook.decided(decision, now_s, utc, shadow, quantiles)
+            number = self.logbook.decided(decision, now_s, utc, shadow, told[decision.region])
+            record = self.logbook.decision(number)
+            if record is not None:
+                self.outcomes.follow(record, view)
             if shadow:
                 continue
             if decision.action == "start":

@@ -28,6 +28,12 @@ class DecisionRecord:
     """Decided, and not done."""
     outcome: str | None = None
     outcome_at_utc: float | None = None
+    verdict: str | None = None
+    """What it was good for: `following.Verdict`; None until that can be said."""
+    lead_s: float | None = None
+    """How long before the need it took effect; below 0 it was late."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What was measured while it was followed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,10 @@ class Outcome:
     decision: str
     at_utc: float
     text: str
+    verdict: str | None = None
+    """Once, with the last of them."""
+    lead_s: float | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

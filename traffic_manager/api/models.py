@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from surgecast.control.messages import Label
 from traffic_manager.fleet import State
+from traffic_manager.following import Verdict
 
 
 class Answer(BaseModel):
@@ -126,6 +127,9 @@ class DecisionAnswer(Answer):
     shadow: bool
     outcome: str | None
     outcome_at_utc: float | None
+    verdict: Verdict | None = Field(description="what it was good for; null until that is known")
+    lead_s: float | None = Field(description="how long before the need it took effect")
+    facts: dict[str, Any] = Field(description="what was measured while it was followed")
 
 
 class DecisionsAnswer(Answer):

@@ -2,6 +2,8 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -11,7 +13,7 @@ from pydantic import SecretStr
 
 from surgecast.errors import LocalError
 from tests.support.postgres import running_postgres, why_not
-from traffic_manager.history import History, metadata
+from traffic_manager.history import History, decisions, metadata, migrate
 from traffic_manager.recorder import Recorder
 from traffic_manager.records import DecisionRecord, DemandRecord, Incident, Outcome
 from traffic_manager.settings import HistorySettings
@@ -84,6 +86,41 @@ def test_an_outcome_is_added_to_its_decision(history):
     history.write([Outcome("d-1", 13.0, "serving after 2.1 s")])
     (row,) = history.decisions()
     assert (row["outcome"], row["outcome_at_utc"]) == ("serving after 2.1 s", 13.0)
+
+
+def test_a_verdict_is_kept_whatever_is_said_of_the_decision_after_it(history):
+    history.write([decision(1, 10.0)])
+    history.write([Outcome("d-1", 13.0, "serves after 2.0 s")])
+    history.write([Outcome("d-1", 320.0, "needed; serves", "needed", 11.5, {"short_s": 0.0})])
+    history.write([Outcome("d-1", 400.0, "needed; serves; stopped")])
+    found = history.decision("d-1")
+    assert found["outcome"] == "needed; serves; stopped" and found["outcome_at_utc"] == 400.0
+    assert (found["verdict"], found["lead_s"], found["facts"]) == ("needed", 11.5, {"short_s": 0.0})
+
+
+def test_one_decision_is_found_by_its_id_and_the_last_ones_by_their_number(history):
+    history.write([decision(number, float(number)) for number in range(1, 6)])
+    assert history.decision("d-3")["at_utc"] == 3.0
+    assert history.decision("d-3")["facts"] == {} and history.decision("d-9") is None
+    assert [row["id"] for row in history.last_decisions(2)] == ["d-4", "d-5"]
+
+
+def test_a_decision_from_before_there_were_verdicts_is_read(url):
+    engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    if engine.dialect.name == "sqlite":
+        Path(engine.url.database).parent.mkdir()
+    migrate(engine, "0001")
+    old = {c.name: c for c in decisions.columns if c.name not in ("verdict", "lead_s", "facts")}
+    values = {name: value for name, value in asdict(decision(1, 10.0)).items() if name in old}
+    with engine.begin() as connection:
+        table = sa.Table("decisions", sa.MetaData(), autoload_with=connection)
+        connection.execute(sa.insert(table), values)
+    engine.dispose()
+    history = History(url)
+    (row,) = history.decisions()
+    assert row == history.decision("d-1") == history.last_decisions(1)[0]
+    assert (row["why"], row["verdict"], row["facts"]) == (values["why"], None, {})
+    history.close()
 
 
 def test_a_decision_and_its_outcome_may_come_in_one_batch(history):
