@@ -126,6 +126,16 @@ class Course:
     moves_to: Place | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """Of the viewers at one place, the share that goes in one TTL, why, and where to: each place
+    with its weight in the lot."""
+
+    share: float
+    reason: Reason
+    to: tuple[tuple[Place, float], ...]
+
+
 class Chart:
     """All servers of one channel at one moment."""
 
@@ -169,6 +179,15 @@ class Chart:
             return None
         moves_to = None if reason == "stays" else priority[0]
         return Course(self._cut(priority, asker), reason, self.ttl_s, moves_to)
+
+    def moves(self, current: str, region: str) -> Moves:
+        """What `course` comes to for many viewers of a region who are at one place."""
+        here = self.places[current]
+        tiers = [[p for p in tier if p is not here] for tier in self._tiers(region)]
+        open_to = [[p for p in tier if p.load < self.settings.move_below] for tier in tiers]
+        chosen = next((tier for tier in [*open_to, *tiers] if tier), [])
+        share, reason = self._share(here, chosen)
+        return Moves(share, reason, tuple((place, _room_bps(place)) for place in chosen))
 
     def _reason(
         self, asker: Asker, current: Place | None, others: Sequence[Place], now_utc: float
@@ -246,8 +265,11 @@ def _lot(text: str) -> float:
 
 def _weight(session: str, place: Place) -> float:
     """Weighted rendezvous hashing: each place wins as often as its room is of all room."""
-    room_bps = max(place.seat.left_bps, 1.0) if place.seat is not None else 1.0
-    return room_bps / -math.log(_lot(f"{session} {place.server}"))
+    return _room_bps(place) / -math.log(_lot(f"{session} {place.server}"))
+
+
+def _room_bps(place: Place) -> float:
+    return max(place.seat.left_bps, 1.0) if place.seat is not None else 1.0
 
 
 # The manifest.

@@ -1,0 +1,292 @@
+"""A simulated server: what it sends, its governor, its reports, the directives it obeys. Pure.
+
+The governor, what stands of directives and a relay's life are the production code; viewers are
+counts by rung. A relay's feed is every rung once, as it is pulled from the origin.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from edge_relay.lifecycle import Life, Occupancy
+from edge_relay.settings import LifeSettings
+from simulation.viewers import Counts, Ladder, Population
+from surgecast.control.messages import ChannelReport, Directive, RungReport, ServerReport, State
+from surgecast.control.standing import Held, Own, Standing, accept, standing
+from surgecast.delivery.adaptation.allocation import Offer, Split
+from surgecast.delivery.adaptation.egress import EgressMeter
+from surgecast.delivery.adaptation.governor import Crowd, Governor
+from surgecast.delivery.settings import EgressSettings
+from traffic_manager.fleet import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Who a server is."""
+
+    id: str
+    slot: int
+    """Among the places that viewers can be at."""
+    role: Role
+    region: str
+    capacity_bps: float
+    utilisation_target: float
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What the governor decided for alike viewers: how many get which rung."""
+
+    population: int
+    held: int
+    second: int
+    rested: int
+    split: Split
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What a server sends to viewers of each channel and to relays, and what it pulls itself."""
+
+    channels_bps: Mapping[str, float] = field(default_factory=dict)
+    fed_bps: float = 0.0
+    pulled_bps: float = 0.0
+
+    @property
+    def sent_bps(self) -> float:
+        return sum(self.channels_bps.values()) + self.fed_bps
+
+
+class SimulatedServer:
+    """One origin or relay; it runs from when it is made until `ended`."""
+
+    def __init__(
+        self, place: Place, ladders: Mapping[str, Ladder], report_every_s: float, now_s: float
+    ) -> None:
+        self.place = place
+        egress = EgressSettings(
+            capacity_bps=int(place.capacity_bps), utilisation_target=place.utilisation_target
+        )
+        self.governor = Governor(egress)
+        self.life = Life(LifeSettings(), now_s) if place.role == "relay" else None
+        self.ended = False
+        self.viewers = 0
+        self.created = dict.fromkeys(ladders, 0)
+        self.first_viewer_s: float | None = None
+        self.ready_after_s: float | None = None
+        self.next_report_s = now_s
+        self._ladders = ladders
+        self._own = Own(
+            place.id,
+            place.url,
+            place.region,
+            place.role == "origin",
+            report_every_s,
+            self.governor.own_budget_bps,
+        )
+        self._held: Held | None = None
+        self._began_s = now_s
+        self._sequence = 0
+        self._said: State | None = None
+        self._sent_bits = self._pulled_bits = 0.0
+        self._channel_bits = dict.fromkeys(ladders, 0.0)
+        self._flow = Flow()
+        self._counted_s = now_s
+        self._sent = EgressMeter(egress.window_s)
+        self._pulled = EgressMeter(egress.window_s)
+        self._channels = {channel: EgressMeter() for channel in ladders}
+        self._quiet_since_s = now_s
+
+    # What it is.
+
+    @property
+    def state(self) -> State:
+        return "serving" if self.life is None else self.life.reported
+
+    @property
+    def serves(self) -> bool:
+        """Whether it answers viewers."""
+        return not self.ended and self.state in ("serving", "draining")
+
+    @property
+    def takes_viewers(self) -> bool:
+        return not self.ended and self.state == "serving"
+
+    @property
+    def pulls(self) -> bool:
+        """Whether the origin feeds it."""
+        return not self.ended and self.life is not None and self.state != "starting"
+
+    def stands(self, now_s: float) -> Standing:
+        return standing(self._own, self._held, self.state, now_s)
+
+    @property
+    def sent_bytes(self) -> int:
+        return int(self._sent_bits / 8)
+
+    # What happens to it.
+
+    def flows(self, flow: Flow, now_s: float) -> None:
+        """What it sends from now on."""
+        self._count(now_s)
+        self._flow = flow
+
+    def _count(self, now_s: float) -> None:
+        passed_s = now_s - self._counted_s
+        self._counted_s = now_s
+        for channel, bps in self._flow.channels_bps.items():
+            self._channel_bits[channel] += bps * passed_s
+        self._sent_bits += self._flow.sent_bps * passed_s
+        self._pulled_bits += self._flow.pulled_bps * passed_s
+
+    def look(self, now_s: float) -> None:
+        """Time has passed: obey what stands, and live on."""
+        self._count(now_s)
+        stands = self.stands(now_s)
+        self.governor.directed_bps = stands.budget_bps
+        if self.viewers:
+            self._quiet_since_s = now_s
+            if self.first_viewer_s is None:
+                self.first_viewer_s = now_s - self._began_s
+        if self.life is None:
+            return
+        if stands.stop:
+            self.life.stop("told by the manager")
+        elif stands.drain is not None:
+            self.life.drain(stands.drain, now_s, "told by the manager")
+        self.life.look(Occupancy(self.viewers, now_s - self._quiet_since_s), now_s)
+        if self.life.state == "serving" and self.ready_after_s is None:
+            self.ready_after_s = now_s - self._began_s
+        self.ended = self.ended or self.life.ended
+
+    def take(self, directive: bytes, now_s: float) -> None:
+        """The answer to a report."""
+        told = Directive.model_validate_json(directive)
+        self._held = accept(told, self._held, now_s)
+        self.next_report_s = now_s + told.report_every_s
+
+    @property
+    def hurries(self) -> bool:
+        """Whether it has something to tell before its next report is due."""
+        return self.state != self._said
+
+    def report(self, populations: Sequence[Population], now_s: float, utc: float) -> ServerReport:
+        """As `surgecast.control.steward` makes it."""
+        stands = self.stands(now_s)
+        self._sequence += 1
+        self._said = self.state
+        self.next_report_s = now_s + self._own.report_every_s
+        upstream_bps = self._pulled.sample(now_s, int(self._pulled_bits / 8))
+        return ServerReport(
+            server=self.place.id,
+            role=self.place.role,
+            url=self.place.url,
+            region=self.place.region,
+            boot=f"{self.place.id}-1",
+            sequence=self._sequence,
+            sent_at_utc=utc,
+            uptime_s=now_s - self._began_s,
+            state=self.state,
+            capacity_bps=self.place.capacity_bps,
+            budget_bps=stands.budget_bps or 0.0,
+            egress_bps=self._sent.sample(now_s, self.sent_bytes),
+            upstream_bps=upstream_bps,
+            ready_after_s=self.ready_after_s,
+            first_viewer_after_s=self.first_viewer_s,
+            channels=[self._channel(name, populations, now_s) for name in self._ladders],
+            directive=stands.directive,
+        )
+
+    def _channel(self, name: str, populations: Sequence[Population], now_s: float) -> ChannelReport:
+        ladder = self._ladders[name]
+        head = max(0, int(now_s / ladder.segment_s))
+        sessions = np.zeros(len(ladder.rungs), dtype=np.intp)
+        viewers: dict[str, int] = {}
+        for population in populations:
+            if population.ladder is not ladder or self.place.slot >= len(population.counts):
+                continue
+            by_rung = rungs_of(population)[self.place.slot]
+            sessions += by_rung
+            here = int(by_rung.sum())
+            if here:
+                viewers[population.region] = viewers.get(population.region, 0) + here
+        return ChannelReport(
+            channel=name,
+            ready=self.serves,
+            next_msn=head,
+            target_duration_s=float(np.ceil(ladder.segment_s)),
+            ladder=[
+                RungReport(rung=rung, peak_bps=peak, average_bps=average, sessions=int(count))
+                for rung, peak, average, count in zip(
+                    ladder.rungs, ladder.peak_bps, ladder.average_bps, sessions, strict=True
+                )
+            ],
+            viewers=viewers,
+            sessions_here=int(sessions.sum()),
+            sessions_created=self.created[name],
+            egress_bps=self._channels[name].sample(now_s, int(self._channel_bits[name] / 8)),
+        )
+
+    # Rungs.
+
+    def cap(self, ladder: Ladder, now_s: float) -> int:
+        """The highest position allowed."""
+        rung = self.stands(now_s).rung_caps.get(ladder.channel)
+        return ladder.rungs.index(rung) if rung in ladder.rungs else 0
+
+    def divide(
+        self,
+        populations: Sequence[Population],
+        offers: Mapping[str, tuple[Offer, ...]],
+        deciding: frozenset[str],
+        now_s: float,
+    ) -> list[Share]:
+        """Which viewers of the `deciding` channels get another rung than they have."""
+        shares: list[Share] = []
+        crowds: list[Crowd] = []
+        for number, population in enumerate(populations):
+            cap = self.cap(population.ladder, now_s)
+            menu = offers[population.ladder.channel]
+            for held, second, rested, count in _groups(population.counts, self.place.slot):
+                usable = second if population.governed else 0
+                best = _best(held, max(cap, usable), bool(rested))
+                menu_here = menu
+                if not population.governed and second > held:
+                    menu_here = tuple(menu[max(p, second)] for p in range(len(menu)))
+                crowds.append(Crowd(menu_here, held, best, count))
+                shares.append(Share(number, held, second, rested, ()))
+        splits = self.governor.divide(now_s, self.sent_bytes, crowds)
+        return [
+            Share(share.population, share.held, share.second, share.rested, split)
+            for share, crowd, split in zip(shares, crowds, splits, strict=True)
+            if split[crowd.held] != crowd.sessions
+            and populations[share.population].ladder.channel in deciding
+        ]
+
+
+def _best(held: int, limit: int, rested: bool) -> int:
+    """Down at once, up one rung at a time and not too soon (`sessions.crowds`)."""
+    if limit >= held:
+        return limit
+    return held - 1 if rested else held
+
+
+def _groups(counts: Counts, slot: int) -> list[tuple[int, int, int, int]]:
+    if slot >= len(counts):
+        return []
+    here = counts[slot].sum(axis=-1)
+    held, second, rested = np.nonzero(here)
+    found = here[held, second, rested]
+    return list(zip(held.tolist(), second.tolist(), rested.tolist(), found.tolist(), strict=True))
+
+
+def rungs_of(population: Population) -> Counts:
+    """Viewers by server and the rung they play."""
+    axes = (2, 3, 4) if population.governed else (1, 3, 4)
+    found: Counts = population.counts.sum(axis=axes)
+    return found
