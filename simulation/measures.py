@@ -162,10 +162,9 @@ class Starts:
             if (there[over[: len(there)]] > 0).any():
                 self._short.add(region)
         serving = [s for s in servers if s.takes_viewers]
-        budgets: dict[str, float] = defaultdict(float)
-        for server in serving:
-            budget = server.governor.own_budget_bps or 0.0
-            budgets["" if server.place.role == "origin" else server.place.region] += budget
+        origins = [s for s in serving if s.place.role == "origin"]
+        origins_bps = sum(s.governor.own_budget_bps or 0.0 for s in origins)
+        carried_bps = dict.fromkeys(wanted_bps, origins_bps)
         for server in serving:
             name, region = server.place.id, server.place.region
             if server.place.role == "origin":
@@ -175,9 +174,10 @@ class Starts:
                 if region in self._short:
                     self.late.add(name)
                     self._short.discard(region)
-            own = server.governor.own_budget_bps or 0.0
-            if wanted_bps.get(region, 0.0) > budgets[""] + budgets[region] - own:
+            if wanted_bps.get(region, 0.0) > carried_bps.get(region, 0.0):
                 self._needed.add(name)
+            own_bps = server.governor.own_budget_bps or 0.0
+            carried_bps[region] = carried_bps.get(region, 0.0) + own_bps
 
 
 def _digest(

@@ -3,7 +3,8 @@
 Sizes of live segments at a constrained rate are about lognormal, and all rungs of one moment are
 large or small together, because it is the picture that is hard or easy. The spread is that of
 2-second pieces of the x264 ladders in public data sets (Big Buck Bunny of SABRE, Comyco): a
-standard deviation of the logarithm of 0.15 to 0.3. What a buffer of the encoder allows is the peak rate.
+standard deviation of the logarithm of 0.15 to 0.3. What a buffer of the encoder allows is the
+peak rate.
 """
 
 import numpy as np
