@@ -37,6 +37,7 @@ from traffic_manager.settings import ForecastingSettings, PolicySettings
 from traffic_manager.wishes import Wishes
 
 _UPSTREAMS_MAX = 8
+_SAMPLE_EVERY_S = 1.0
 _DRAIN_GRACE_S = 5.0
 """A relay ends by itself at its deadline; it is ended some time after that."""
 
@@ -113,7 +114,7 @@ class Manager:
         self.public_url = public_url
         self.fleet = Fleet(settings.fleet)
         self.screening = Screening(settings.fleet)
-        self.forecasts: ForecastsLike = forecasts or Forecasts(settings.forecasting)
+        self.forecasts: ForecastsLike = forecasts or _forecasts(settings)
         self.policy: PolicyLike = policy or Policy(settings.policy)
         self.calendar = Calendar(settings.calendar)
         self.start_times = StartTimes()
@@ -234,10 +235,14 @@ class Manager:
         return settled and any(s.role == "origin" for s in self.fleet.serving())
 
     def _forecast(self, now_s: float, utc: float) -> Ahead:
-        failed = self.forecasts.learn(self.demand, now_s, utc)
+        # Before every server could report, and without an origin, demand is not what it seems.
+        known = self._may_decide(now_s)
+        failed = self.forecasts.learn(self.demand, now_s, utc) if known else []
         ahead = self.forecasts.ahead(self.lead_time_s, now_s)
         for text in [*failed, *ahead.failed]:
             self.logbook.incident("forecast", f"{text}; present demand decides", utc)
+        for region in ahead.believed_again:
+            self.logbook.incident("forecast", f"forecast of {region} is used again", utc)
         self.forecasts.forget(dict.fromkeys({*self.regions(), *self.demand.by_region()}))
         return ahead
 
@@ -380,3 +385,9 @@ class Manager:
         else:
             moved = self.fleet.failed(server.id, f"its process ended: {instance.detail}", now_s)
         self._notice(moved, now_s, utc)
+
+
+def _forecasts(settings: ManagerSettings) -> Forecasts:
+    """Demand changes with reports and is looked at once a tick: it is not sampled more often."""
+    step_s = max(_SAMPLE_EVERY_S, settings.tick_s, settings.fleet.report_every_s)
+    return Forecasts(settings.forecasting, step_s)

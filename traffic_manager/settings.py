@@ -210,6 +210,12 @@ class ForecastingSettings(Settings):
     stale_after_s: Seconds = Field(
         default=10.0, description="a forecaster that learned nothing this long is not believed"
     )
+    channels_max: int = Field(
+        default=16,
+        ge=0,
+        le=256,
+        description="channels in single regions that are forecast too, the most watched ones",
+    )
 
     @field_validator("quantile")
     @classmethod
