@@ -10,7 +10,7 @@ import base64
 import os
 import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -336,6 +336,12 @@ class ManagerApp:
     def calendar(self) -> Sequence[dict[str, Any]]:
         manager = self.manager
         return manager.calendar.shown(self._clock.utc(), manager.lead_time_s)
+
+    async def old_decision(self, number: str) -> Mapping[str, Any] | None:
+        """Raises LocalError where the history cannot be read."""
+        if self.recorder is None:
+            return None
+        return await asyncio.to_thread(self.recorder.read, lambda h: h.decision(number))
 
     def uptime_s(self) -> float:
         return self._clock.now() - self._began_at_s

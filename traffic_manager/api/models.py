@@ -132,6 +132,38 @@ class DecisionAnswer(Answer):
     facts: dict[str, Any] = Field(description="what was measured while it was followed")
 
 
+class OneDecisionAnswer(DecisionAnswer):
+    """A decision with all that is known of it."""
+
+    remembered: bool = Field(description="false: it is from the history, of this or another life")
+    so_far: dict[str, Any] | None = Field(description="facts while it is followed; null afterwards")
+
+
+class VerdictCounts(Answer):
+    """Decisions of one kind, by what they would have been good for."""
+
+    needed: int
+    early: int
+    late: int
+    false: int
+    moot: int
+    open: int = Field(description="not judged yet")
+
+
+class ShadowAnswer(Answer):
+    """What shadow mode would have done, beside what happened."""
+
+    on: bool
+    since_utc: float | None
+    for_s: float
+    decisions: dict[str, VerdictCounts] = Field(description="by action")
+    relays_asked: int
+    relays_came: int = Field(description="that really began to serve")
+    short_s: float = Field(description="some region's servers could not carry what was wanted")
+    covered_s: float = Field(description="of that: relays of the shadow would have carried it")
+    text: str
+
+
 class DecisionsAnswer(Answer):
     decisions: list[DecisionAnswer]
 

@@ -6,7 +6,8 @@ servers. Every route is an `Operation` in one table, from which `openapi.json` i
 
 import json
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Protocol, TypeVar
 
 from aiohttp import web
@@ -25,12 +26,14 @@ from traffic_manager.api.models import (
     DrainAnswer,
     ForecastsAnswer,
     OffsetBody,
+    OneDecisionAnswer,
     PauseBody,
     RegionsAnswer,
     ReloadAnswer,
     RungCapAnswer,
     RungCapBody,
     ServersAnswer,
+    ShadowAnswer,
     ShadowBody,
     StatusAnswer,
 )
@@ -38,6 +41,7 @@ from traffic_manager.api.openapi import Operation, describe
 from traffic_manager.api.views import (
     channel_answers,
     forecasts_answer,
+    one_decision,
     region_answers,
     server_answer,
     status_answer,
@@ -50,6 +54,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 B = TypeVar("B", bound=BaseModel)
 _API_VERSION = "1"
 _DECISIONS_MAX = 1000
+_ID_CHARACTERS_MAX = 64
 
 OPERATIONS = (
     Operation(
@@ -78,6 +83,12 @@ OPERATIONS = (
         gives=DecisionsAnswer,
         query=("after", "limit"),
     ),
+    Operation(
+        "GET",
+        "/api/v1/decisions/{id}",
+        "one decision, with all that is known of it",
+        gives=OneDecisionAnswer,
+    ),
     Operation("GET", "/api/v1/forecasts", "what is expected by region", gives=ForecastsAnswer),
     Operation("GET", "/api/v1/calendar", "events that are expected", gives=CalendarAnswer),
     Operation(
@@ -85,6 +96,12 @@ OPERATIONS = (
     ),
     Operation(
         "PUT", "/api/v1/pause", "start and drain nothing", takes=PauseBody, gives=StatusAnswer
+    ),
+    Operation(
+        "GET",
+        "/api/v1/shadow",
+        "what shadow mode would have done, beside what happened",
+        gives=ShadowAnswer,
     ),
     Operation(
         "PUT", "/api/v1/shadow", "decide, and do nothing", takes=ShadowBody, gives=StatusAnswer
@@ -117,6 +134,10 @@ class Operations(Protocol):
         ...
 
     def calendar(self) -> Sequence[dict[str, Any]]: ...
+
+    async def old_decision(self, number: str) -> Mapping[str, Any] | None:
+        """From the history; None where it is not in there, or there is none. Raises LocalError."""
+        ...
 
     def uptime_s(self) -> float: ...
 
@@ -204,6 +225,21 @@ class ManagerApi:
         found = self._manager.logbook.decisions(request.query.get("after"), limit)
         answers = [DecisionAnswer.model_validate(record) for record in found]
         return _answer(DecisionsAnswer(decisions=answers))
+
+    async def get_decisions_id(self, request: web.Request) -> web.Response:
+        number = request.match_info["id"]
+        found = self._manager.logbook.decision(number)
+        if found is not None:
+            so_far = self._manager.outcomes.so_far(number)
+            return _answer(one_decision(asdict(found), so_far, remembered=True))
+        row = await self._operations.old_decision(number[:_ID_CHARACTERS_MAX])
+        if row is None:
+            count = self._manager.logbook.count
+            raise _not_found("id", number, _ids(self._manager.boot, count))
+        return _answer(one_decision(row, None, remembered=False))
+
+    async def get_shadow(self, request: web.Request) -> web.Response:
+        return _answer(ShadowAnswer.model_validate(self._manager.outcomes.shadow.told()))
 
     async def get_forecasts(self, request: web.Request) -> web.Response:
         return _answer(forecasts_answer(self._manager))
@@ -336,6 +372,12 @@ def _refused(
 ) -> web.Response:
     told = {"error": error} | ({"allowed": allowed} if allowed is not None else {})
     return web.json_response(told, status=status, headers=headers)
+
+
+def _ids(boot: str, count: int) -> str:
+    if not count:
+        return "nothing was decided yet; older ones as long as the history keeps them"
+    return f"{boot}-1 to {boot}-{count}, and older ones as long as the history keeps them"
 
 
 def _bad(field: str, value: object, allowed: object) -> web.HTTPBadRequest:

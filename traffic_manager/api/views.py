@@ -1,13 +1,17 @@
 """What the API tells: the manager's state as answers. Pure."""
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 from traffic_manager.api.models import (
     ChannelAnswer,
     ChannelOnServer,
+    DecisionAnswer,
     ForecastsAnswer,
     LoadAnswer,
     OffsetAnswer,
+    OneDecisionAnswer,
     RegionAnswer,
     ServerAnswer,
     StatusAnswer,
@@ -105,6 +109,14 @@ def _channel(manager: Manager, name: str, load: Load) -> ChannelAnswer:
         rungs=dict(rungs),
         servers=shown,
     )
+
+
+def one_decision(
+    decision: Mapping[str, Any], so_far: Mapping[str, Any] | None, *, remembered: bool
+) -> OneDecisionAnswer:
+    """`decision` is a record's values, or a row of the history."""
+    known = {name: decision[name] for name in DecisionAnswer.model_fields}
+    return OneDecisionAnswer(**known, so_far=so_far, remembered=remembered)
 
 
 def forecasts_answer(manager: Manager) -> ForecastsAnswer:
