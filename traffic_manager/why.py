@@ -19,9 +19,9 @@ from traffic_manager.why_chart import chart, span
 Values = Mapping[str, Any]
 
 RULES = {
-    "demand_above_setpoint": "present demand is above the setpoint and its margin",
-    "forecast_above_setpoint": "the forecast is above the setpoint and its margin",
-    "demand_below_setpoint": "demand stayed below the setpoint and its margin with a relay less",
+    "demand_above_setpoint": "demand is above setpoint and margin",
+    "forecast_above_setpoint": "the forecast is above setpoint and margin",
+    "demand_below_setpoint": "demand stayed below, with a relay less",
     "relays_min": "fewer relays than the configuration wants at least",
     "relays_max": "no more relays are allowed, or none can be started",
     "operator_offset": "the operator asked for it",
@@ -257,7 +257,7 @@ def _moments(facts: Values) -> list[tuple[float, str]]:
     named = {
         "crossed_after_s": "demand passed what the others carry",
         "reached_after_s": "demand came to what was forecast",
-        "serving_after_s": "all relays of it serve",
+        "serving_after_s": "its relays serve",
         "first_viewer_after_s": "first viewer",
         "short_after_s": "servers could not carry what was wanted",
         "ended_after_s": "it had ended",
