@@ -5,9 +5,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from traffic_manager.ahead import Ahead
 from traffic_manager.demand import Demand
 from traffic_manager.fleet import COMING, Moved, Server
-from traffic_manager.forecasts import Ahead
 from traffic_manager.policy.decisions import Decision, Plan
 from traffic_manager.policy.supply import usable_bps
 from traffic_manager.policy.view import View

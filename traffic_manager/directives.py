@@ -55,8 +55,10 @@ def bulletin(
     settings: DirectiveSettings,
     rung_caps: Mapping[str, str],
     steering_url: str | None,
+    channels_bps: Mapping[tuple[str, str], float] | None = None,
 ) -> Bulletin:
-    """Everything that directives of this moment are made of."""
+    """Everything that directives of this moment are made of. `channels_bps` is what is expected of
+    channels in regions, as far as that is known."""
     peers = tuple(_peer(s) for s in servers if s.url and s.state in _SAID)
     viewers = {name: load.viewers for name, load in demand.by_channel().items() if load.viewers}
     common = Directive(
@@ -76,7 +78,10 @@ def bulletin(
         steering_url,
         plan,
         rung_caps,
-        {region: channels_to_warm(region, servers, demand, settings) for region in regions},
+        {
+            region: channels_to_warm(region, servers, demand, settings, channels_bps or {})
+            for region in regions
+        },
         {server.id: heirs_of(server, servers) for server in draining},
         common.encode(),
     )
@@ -120,13 +125,23 @@ def heirs_of(server: Server, servers: Sequence[Server]) -> tuple[str, ...]:
 
 
 def channels_to_warm(
-    region: str, servers: Sequence[Server], demand: Demand, settings: DirectiveSettings
+    region: str,
+    servers: Sequence[Server],
+    demand: Demand,
+    settings: DirectiveSettings,
+    channels_bps: Mapping[tuple[str, str], float],
 ) -> tuple[str, ...]:
-    """What is watched in a region, then what is watched at all; at most `prewarm_max`."""
+    """What is or will be watched in a region, most first, then what is watched at all; at most
+    `prewarm_max`."""
     on_show = [c.channel for s in servers if s.role == "origin" for c in s.channels if c.ready]
     totals = demand.by_channel()
     everywhere = sorted(on_show, key=lambda name: (-totals.get(name, NOTHING).viewers, name))
-    wanted = dict.fromkeys([*demand.channels_in(region), *everywhere])
+    here = {c: load.wanted_bps for (r, c), load in demand.cells.items() if r == region}
+    for (place, channel), bps in channels_bps.items():
+        if place == region:
+            here[channel] = max(here.get(channel, 0.0), bps)
+    most_first = sorted(here, key=lambda name: (-here[name], name))
+    wanted = dict.fromkeys([*(name for name in most_first if here[name] > 0), *everywhere])
     return tuple(name for name in wanted if name in on_show)[: settings.prewarm_max]
 
 

@@ -11,9 +11,9 @@ demand, and that is on record. One that fails is dropped, and learning begins an
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from traffic_manager.ahead import Ahead, Place
 from traffic_manager.demand import NOTHING, Demand, Load
 from traffic_manager.forecasting.base import HORIZONS_S, QUANTILES
 from traffic_manager.forecasting.series import Series
@@ -32,29 +32,6 @@ _CLOCK_SLACK_S = 30.0
 _EARLY = 0.9
 """Of its spacing: a sample may come that much sooner, as looks have a grid of their own."""
 VERSION = 1
-
-Place = tuple[str, str]
-"""Region and channel; the channel is empty for the whole region."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ahead:
-    """What is expected up to the lead time, in bit/s, and sentences about what failed."""
-
-    upper_bps: dict[str, float]
-    """By region, at the quantile of the settings."""
-    likely_bps: dict[str, float]
-    """By region, without regard to errors made before."""
-    failed: list[str]
-    """Forecasts that cannot be used, and why; once each time that begins."""
-    quantiles_bps: dict[str, tuple[float, ...]] = field(default_factory=dict)
-    """By region: all of `QUANTILES`."""
-    channels_bps: dict[Place, float] = field(default_factory=dict)
-    """What is likely of single channels in a region, as far as they are followed."""
-    doubts: dict[str, str] = field(default_factory=dict)
-    """Regions whose present demand decides, and why."""
-    believed_again: list[str] = field(default_factory=list)
-    """Regions whose doubts are over since the last look."""
 
 
 class Forecasts:

@@ -12,8 +12,9 @@ from typing import Any, Protocol
 
 from surgecast.control.messages import ServerReport
 from surgecast.errors import RemoteError
+from traffic_manager.ahead import Ahead, events_bps, with_events
 from traffic_manager.calendar import Calendar
-from traffic_manager.demand import Demand, DemandMeter, wanted_bps
+from traffic_manager.demand import Demand, DemandMeter
 from traffic_manager.directives import (
     Bulletin,
     bulletin,
@@ -23,7 +24,7 @@ from traffic_manager.directives import (
     render,
 )
 from traffic_manager.fleet import COMING, Fleet, Moved, Server
-from traffic_manager.forecasts import Ahead, Forecasts
+from traffic_manager.forecasts import Forecasts
 from traffic_manager.logbook import Logbook
 from traffic_manager.manager_settings import ManagerSettings
 from traffic_manager.outcomes import Outcomes
@@ -122,6 +123,7 @@ class Manager:
         self.outcomes = Outcomes(settings.policy)
         self.wishes = wishes or Wishes()
         self.demand = Demand()
+        self.ahead = Ahead({}, {}, [])
         self.plan = Plan()
         self.bulletin = Bulletin(f"{boot}-0")
         self.reports = 0
@@ -205,10 +207,7 @@ class Manager:
         self._regions, self._channels = self.regions(), self.channels()
         servers = list(self.fleet)
         self.demand = self._meter.measure(servers, now_s, self.settings.policy.wanted_rungs)
-        ahead = self._forecast(now_s, utc)
-        for region, bps in self._in_the_calendar(servers, utc).items():
-            for expected_bps in (ahead.upper_bps, ahead.likely_bps):
-                expected_bps[region] = max(expected_bps.get(region, 0.0), bps)
+        self.ahead = ahead = self._expect(servers, now_s, utc)
         if self._may_decide(now_s):
             view = View(
                 now_s,
@@ -216,6 +215,8 @@ class Manager:
                 self.demand,
                 upper_bps=ahead.upper_bps,
                 likely_bps=ahead.likely_bps,
+                quantiles_bps=ahead.quantiles_bps,
+                doubts=ahead.doubts,
                 lead_time_s=self.lead_time_s,
                 offsets=self.wishes.offsets_at(utc),
                 paused=self.wishes.paused,
@@ -234,7 +235,8 @@ class Manager:
         settled = now_s - self._began_at_s >= self.settings.settle_s
         return settled and any(s.role == "origin" for s in self.fleet.serving())
 
-    def _forecast(self, now_s: float, utc: float) -> Ahead:
+    def _expect(self, servers: Sequence[Server], now_s: float, utc: float) -> Ahead:
+        """What is forecast, and what is in the calendar."""
         # Before every server could report, and without an origin, demand is not what it seems.
         known = self._may_decide(now_s)
         failed = self.forecasts.learn(self.demand, now_s, utc) if known else []
@@ -244,23 +246,9 @@ class Manager:
         for region in ahead.believed_again:
             self.logbook.incident("forecast", f"forecast of {region} is used again", utc)
         self.forecasts.forget(dict.fromkeys({*self.regions(), *self.demand.by_region()}))
-        return ahead
-
-    def _in_the_calendar(self, servers: Sequence[Server], utc: float) -> dict[str, float]:
-        """What events make viewers want within the lead time, by region in bit/s."""
         coming = self.calendar.expected(utc, self.lead_time_s)
-        if not coming:
-            return {}
-        rates_bps: dict[str, float] = {}
-        for server in servers:
-            for channel in server.channels:
-                rung = self.settings.policy.wanted_rungs.get(channel.channel)
-                rates_bps[channel.channel] = wanted_bps(channel, rung)
-        demand: dict[str, float] = {}
-        for expected in coming:
-            bps = expected.viewers * rates_bps.get(expected.channel, 0.0)
-            demand[expected.region] = demand.get(expected.region, 0.0) + bps
-        return demand
+        events = events_bps(coming, servers, self.settings.policy.wanted_rungs)
+        return with_events(ahead, events, self.demand)
 
     def _publish(self) -> None:
         self.bulletin = bulletin(
@@ -269,6 +257,7 @@ class Manager:
             self.demand,
             Plan() if self.wishes.shadow else self.plan,
             settings=self.settings.directives,
+            channels_bps=self.ahead.channels_bps,
             rung_caps=self.wishes.rung_caps,
             steering_url=self._steering_url(),
         )
@@ -317,7 +306,9 @@ class Manager:
 
     def _start(self, decision: Decision, number: str, now_s: float, utc: float) -> list[Order]:
         servers, region = list(self.fleet), decision.region
-        channels = channels_to_warm(region, servers, self.demand, self.settings.directives)
+        channels = channels_to_warm(
+            region, servers, self.demand, self.settings.directives, self.ahead.channels_bps
+        )
         origins = [s for s in self.fleet.serving() if s.role == "origin"]
         origins.sort(key=lambda s: (s.region != region, s.id))
         upstreams = tuple(s.url for s in origins[:_UPSTREAMS_MAX])

@@ -21,6 +21,10 @@ class View:
     likely_bps: Mapping[str, float] | None = None
     """The same as it is most likely. Viewers' bitrates are lowered for this alone: they pay for
     every fear. None: `upper_bps`."""
+    quantiles_bps: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """By region: that highest demand at each of the forecasts' quantiles."""
+    doubts: Mapping[str, str] = field(default_factory=dict)
+    """Regions whose forecast is not used, and why."""
     lead_time_s: float = 0.0
     offsets: Mapping[str, int] = field(default_factory=dict)
     """Relays the operator wants beyond the rule, by region."""

@@ -6,8 +6,8 @@ import pytest
 
 from surgecast.control.messages import Directive
 from tests.support.fleets import channel_report, origin_report, report_of
-from traffic_manager.demand import DemandMeter
-from traffic_manager.directives import bulletin, directive_for, render
+from traffic_manager.demand import Demand, DemandMeter, Load
+from traffic_manager.directives import bulletin, channels_to_warm, directive_for, render
 from traffic_manager.fleet import Fleet
 from traffic_manager.policy.decisions import Plan
 from traffic_manager.settings import DirectiveSettings, FleetSettings
@@ -144,3 +144,13 @@ def test_the_answer_for_many_servers_renders_the_common_part_once():
     directive = directive_for(servers[0], stands, 1.0, SETTINGS, 1.0)
     assert directive.peers == [] and render(directive, stands).endswith(stands.common[1:])
     assert len(json.loads(render(directive, stands))["peers"]) == 300
+
+
+def test_what_is_expected_is_warmed_before_anybody_watches_it():
+    channels = [channel_report(name) for name in ("a", "b", "c")]
+    fleet = Fleet(FleetSettings())
+    fleet.report(origin_report(1, channels=channels), 0.0)
+    demand = Demand(0.0, {("east", "a"): Load(5, 0.0, 0.0, 5e6)})
+    expected = {("east", "c"): 9e6, ("west", "b"): 99e6}
+    warm = channels_to_warm("east", list(fleet), demand, DirectiveSettings(), expected)
+    assert warm == ("c", "a", "b")

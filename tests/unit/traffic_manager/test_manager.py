@@ -9,7 +9,7 @@ from surgecast.config import loads
 from surgecast.control.messages import Directive
 from surgecast.errors import RemoteError
 from tests.support.fleets import channel_report, origin_report, report_of
-from traffic_manager.forecasts import Ahead
+from traffic_manager.ahead import Ahead
 from traffic_manager.manager import Manager, Order, Start, Stop
 from traffic_manager.manager_settings import ManagerSettings
 from traffic_manager.policy.decisions import Decision, Plan
