@@ -27,7 +27,14 @@ from traffic_manager.api.events import Events
 from traffic_manager.api.models import ReloadAnswer
 from traffic_manager.api.routes import ManagerApi
 from traffic_manager.api.views import region_answers
-from traffic_manager.gauges import watch_manager, watch_process, watch_viewers
+from traffic_manager.forecasting.series import Series
+from traffic_manager.forecasts import Forecasts
+from traffic_manager.gauges import (
+    watch_forecasts,
+    watch_manager,
+    watch_process,
+    watch_viewers,
+)
 from traffic_manager.joining.fast_join import JoinRunner
 from traffic_manager.joining.join import Join
 from traffic_manager.joining.maxmind import find_regions
@@ -119,6 +126,7 @@ class ManagerApp:
         keep_wishes(self._state_dir, self.manager.wishes)
         metrics = Metrics()
         watch_manager(metrics, self.manager)
+        watch_forecasts(metrics, self._forecast_series)
         watch_viewers(metrics, self.join, self.steer)
         watch_process(metrics, self.recorder, self.events)
         if self.recorder is not None:
@@ -145,6 +153,12 @@ class ManagerApp:
         finally:
             self.events.close()
             await self._close()
+
+    def _forecast_series(self) -> Mapping[str, Series]:
+        """By region."""
+        forecasts = self.manager.forecasts
+        found = forecasts.series if isinstance(forecasts, Forecasts) else {}
+        return {region: series for (region, channel), series in found.items() if not channel}
 
     def _enrolment(self, url: str) -> Enrolment:
         return Enrolment(url, self.settings.api.server_token, self.settings.access)

@@ -147,6 +147,7 @@ class Forecasts:
             "not_used_because": series.doubt,
             "channels_followed": sorted(c for r, c in self._series if r == region and c),
             "explanation": series.forecaster.explain(),
+            "scorecard": series.scorecard.told(),
         }
 
     def regions(self) -> list[str]:

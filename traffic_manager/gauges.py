@@ -1,11 +1,14 @@
 """The manager's numbers for `/metrics`, read from the parts that count them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from surgecast.metrics import Metrics, Sample
 from traffic_manager.api.events import Events
 from traffic_manager.demand import Load
 from traffic_manager.fleet import STATES
+from traffic_manager.following import VERDICTS
+from traffic_manager.forecasting.base import QUANTILES
+from traffic_manager.forecasting.series import Series
 from traffic_manager.joining.join import Join
 from traffic_manager.joining.steer import Steer
 from traffic_manager.manager import Manager
@@ -47,6 +50,15 @@ def watch_manager(metrics: Metrics, manager: Manager) -> None:
         lambda: [Sample(manager.logbook.count)],
     )
     metrics.counter(
+        "surgecast_manager_verdicts",
+        f"Decisions by what they were good for: {', '.join(VERDICTS)}",
+        ("action", "verdict", "shadow"),
+        lambda: [
+            Sample(count, (action, verdict, str(shadow).lower()))
+            for (action, verdict, shadow), count in manager.outcomes.counts.items()
+        ],
+    )
+    metrics.counter(
         "surgecast_manager_reports", "Reports taken", (), lambda: [Sample(manager.reports)]
     )
     metrics.counter(
@@ -72,6 +84,71 @@ def watch_manager(metrics: Metrics, manager: Manager) -> None:
         "Median time from the decision to start a relay until it served its first viewer",
         (),
         lambda: _known(manager.start_times.first_viewer_s),
+    )
+
+
+def watch_forecasts(metrics: Metrics, series: Callable[[], Mapping[str, Series]]) -> None:
+    """Show how good the forecasts of regions are, and what their forecasters met with."""
+
+    def by_region(read: Callable[[Series], float | None]) -> list[Sample]:
+        found = [(region, read(one)) for region, one in series().items()]
+        return [Sample(value, (region,)) for region, value in found if value is not None]
+
+    def coverage() -> Iterable[Sample]:
+        for region, one in series().items():
+            card = one.scorecard
+            for when, read in (("all", card.coverage), ("rise", card.coverage_in_rise)):
+                for quantile in QUANTILES:
+                    share = read(quantile)
+                    if share is not None:
+                        yield Sample(share, (region, str(quantile), when))
+
+    def repairs() -> Iterable[Sample]:
+        for region, one in series().items():
+            for kind, count in one.forecaster.repairs.items():
+                yield Sample(count, (region, kind))
+
+    metrics.gauge(
+        "surgecast_forecast_mase_ratio",
+        "Error of the forecast over that of no forecast (it stays as it is); below 1 it helps",
+        ("region",),
+        lambda: by_region(lambda one: one.scorecard.mase),
+    )
+    metrics.gauge(
+        "surgecast_forecast_coverage_ratio",
+        "How often what came was not above the quantile: of all forecasts, of those in a rise",
+        ("region", "quantile", "when"),
+        coverage,
+    )
+    metrics.gauge(
+        "surgecast_forecast_bias_ratio",
+        "Mean of expected minus what came, as a share of the level",
+        ("region",),
+        lambda: by_region(lambda one: one.scorecard.bias),
+    )
+    metrics.counter(
+        "surgecast_forecasts_judged",
+        "Forecasts of which the time has come, each horizon by itself",
+        ("region",),
+        lambda: by_region(lambda one: one.scorecard.samples),
+    )
+    metrics.gauge(
+        "surgecast_forecast_used",
+        "1 while the forecast decides, 0 while present demand does because it is not believed",
+        ("region",),
+        lambda: by_region(lambda one: not one.doubt),
+    )
+    metrics.gauge(
+        "surgecast_forecast_drift",
+        "1 while the forecaster's errors are not what they used to be",
+        ("region",),
+        lambda: by_region(lambda one: bool(one.forecaster.explain().get("drift"))),
+    )
+    metrics.counter(
+        "surgecast_forecast_repairs",
+        "Samples that a forecaster could not take as they were, by what was wrong",
+        ("region", "kind"),
+        repairs,
     )
 
 

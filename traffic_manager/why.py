@@ -46,6 +46,7 @@ _INPUTS = {
 _SHARES = ("setpoint", "margin", "quantile", "share")
 _NOT_JUDGED = ("…", "cyan")
 _LISTED_CELLS = 32
+_BOUND = "0.9"
 _WEIGHTS_SHOWN = 4
 _WEIGHT_CELLS = 24
 _WEIGHTS_AT_S = 60.0
@@ -210,8 +211,24 @@ def _forecaster(quantiles: Values) -> RenderableType | None:
     if errors:
         told = ", ".join(f"{share:.0%} at {span(float(h))}" for h, share in errors.items())
         lines.append(f"\nmean error before: {told}", style="bright_black")
+    judged = _judged(quantiles.get("scorecard") or {})
+    if judged:
+        lines.append(f"\n{judged}", style="bright_black")
     weights = _weights(explanation.get("weights_by_horizon_s") or {})
     return lines if weights is None else Group(lines, weights)
+
+
+def _judged(scorecard: Values) -> str:
+    """How good its forecasts were lately."""
+    told = []
+    if scorecard.get("mase") is not None:
+        told.append(f"lately its errors were {scorecard['mase']:.2f} of those of no forecast")
+    covered = (scorecard.get("coverage") or {}).get(_BOUND)
+    if covered is not None:
+        held = f"the {float(_BOUND):.0%} bound held {covered:.0%} of the time"
+        in_rise = (scorecard.get("coverage_in_rise") or {}).get(_BOUND)
+        told.append(held if in_rise is None else f"{held}, {in_rise:.0%} in a rise")
+    return "; ".join(told)
 
 
 def _weights(by_horizon: Mapping[str, Mapping[str, float]]) -> RenderableType | None:

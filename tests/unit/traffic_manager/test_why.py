@@ -27,6 +27,7 @@ DECISION: dict[str, Any] = {
             "0.75": [70e6, 110e6],
             "0.95": [80e6, 130e6],
         },
+        "scorecard": {"mase": 0.834, "coverage": {"0.9": 0.88}, "coverage_in_rise": {"0.9": 0.91}},
         "explanation": {
             "kind": "hedge",
             "drift": True,
@@ -77,6 +78,12 @@ def test_the_page_says_whom_the_forecaster_listened_to_and_what_was_wrong_with_i
     text = page()
     assert text.index("rls") < text.index("holt") and " 70%" in text, "at the horizon next to 60 s"
     assert "(drift)" in text and "samples repaired: gap 2" in text and "negative" not in text
+
+
+def test_the_page_says_how_good_its_forecasts_were_lately():
+    told = " ".join(page().split())
+    assert "its errors were 0.83 of those of no forecast" in told
+    assert "the 90% bound held 88% of the time, 91% in a rise" in told
 
 
 def test_the_page_says_what_came_of_it_in_the_order_of_time():

@@ -70,6 +70,11 @@ async def test_a_decision_is_told_from_reports_to_the_verdict(tmp_path, capsys):
         assert f"{manager.provisioner.orders[0].server}: serves after" in out
         status, out, _ = await why(capsys, number, "--json", "--manager", manager.url)
         assert json.loads(out) == answer
+        async with manager.http.get(f"{manager.url}/metrics") as shown:
+            text = await shown.text()
+        labels = 'action="start",shadow="false",verdict="needed"'
+        assert f"surgecast_manager_verdicts_total{{{labels}}} 1.0" in text
+        assert 'surgecast_forecast_mase_ratio{region="east"}' in text
         status, out, _ = await why(capsys, "--last", "5", "--manager", manager.url)
         assert status == 0 and number in out and "✔" in out
 

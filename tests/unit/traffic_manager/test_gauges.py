@@ -1,0 +1,54 @@
+"""What the manager's `/metrics` says of decisions and forecasts."""
+
+import pytest
+
+from surgecast.metrics import Metrics
+from traffic_manager.forecasting.base import QUANTILES
+from traffic_manager.forecasting.series import Series
+from traffic_manager.gauges import watch_forecasts
+
+
+def shown(series: dict[str, Series]) -> dict[str, float]:
+    """`name{labels}` -> value."""
+    metrics = Metrics()
+    watch_forecasts(metrics, lambda: series)
+    lines = [line for line in metrics.render().decode().splitlines() if not line.startswith("#")]
+    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines}
+
+
+def followed(seconds: int) -> Series:
+    """A rise of 5 % a second in persistence's eyes."""
+    series = Series("persistence", 1.0)
+    for second in range(seconds):
+        series.learn(1e9 + second, 1e6 + 5e4 * second, second)
+        series.ahead((10.0,))
+        series.look(second, 10.0, 10.0)
+    return series
+
+
+def test_nothing_is_shown_before_there_is_something_to_show():
+    found = shown({"east": Series("persistence", 1.0)})
+    assert found['surgecast_forecasts_judged_total{region="east"}'] == 0
+    assert not [name for name in found if "mase" in name or "coverage" in name or "bias" in name]
+
+
+def test_forecasts_are_shown_by_region_with_how_good_they_are():
+    found = shown({"east": followed(200), "west": Series("persistence", 1.0)})
+    assert found['surgecast_forecast_mase_ratio{region="east"}'] == pytest.approx(1.0)
+    assert found['surgecast_forecast_bias_ratio{region="east"}'] < 0, "it always says too little"
+    assert found['surgecast_forecasts_judged_total{region="east"}'] > 100
+    assert found['surgecast_forecast_used{region="east"}'] == 1
+    assert found['surgecast_forecast_drift{region="east"}'] in (0, 1)
+    for when in ("all", "rise"):
+        for quantile in QUANTILES:
+            labels = f'{{quantile="{quantile}",region="east",when="{when}"}}'
+            assert 0 <= found[f"surgecast_forecast_coverage_ratio{labels}"] <= 1
+
+
+def test_one_that_is_not_believed_and_what_was_repaired_are_shown():
+    series = followed(20)
+    series.look(1000.0, 10.0, 10.0)
+    series.forecaster.repairs["gap"] = 3
+    found = shown({"east": series})
+    assert found['surgecast_forecast_used{region="east"}'] == 0
+    assert found['surgecast_forecast_repairs_total{kind="gap",region="east"}'] == 3
