@@ -12,7 +12,7 @@ import numpy as np
 from simulation.playback import PLAYING, STALLED, Mask
 from simulation.result import Result, Series, Totals
 from simulation.scenario import Scenario
-from simulation.servers import SimulatedServer, rungs_of
+from simulation.servers import SimulatedServer
 from simulation.viewers import Population
 
 
@@ -56,7 +56,7 @@ class Measures:
             regions[population.region] = regions.get(population.region, 0) + count
             stalled += int(population.counts[..., STALLED].sum())
             wanted_bps += count * ladder.average_bps[0]
-            for rung, number in zip(ladder.rungs, rungs_of(population).sum(axis=0), strict=True):
+            for rung, number in zip(ladder.rungs, population.by_rung.sum(axis=0), strict=True):
                 rungs[rung] += int(number)
             axes = (0, 1, 3) if not population.governed else (0, 2, 3)
             watching = population.counts.sum(axis=axes)[:, PLAYING]
@@ -158,7 +158,7 @@ class Starts:
         for population in populations:
             region, bps = population.region, len(population) * population.ladder.average_bps[0]
             wanted_bps[region] = wanted_bps.get(region, 0.0) + bps
-            there = population.counts.sum(axis=(1, 2, 3, 4))
+            there = population.by_rung.sum(axis=1)
             if (there[over[: len(there)]] > 0).any():
                 self._short.add(region)
         serving = [s for s in servers if s.takes_viewers]

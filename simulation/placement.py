@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulation.control import ControlPlane
-from traffic_manager.joining.seats import Board, Pending
+from traffic_manager.joining.seats import Board, Pending, Rates
 from traffic_manager.joining.steering import Chart
 
 _BATCHES_MAX = 256
@@ -73,10 +73,8 @@ class Placement:
                 break
             turn = min(batch, count)
             count -= turn
-            for _ in range(turn - 1):
-                seat.take(rates)
-            for _ in range(turn):
-                self._pending.add(seat.server, rates)
+            seat.take(_times(turn - 1, rates))
+            self._pending.add(seat.server, _times(turn, rates))
             slot = self._slots.get(seat.server)
             if slot is not None:  # else the manager does not know yet that it is gone
                 found[slot] = found.get(slot, 0) + turn
@@ -128,7 +126,11 @@ class Placement:
             seat = self._board.seats.get(names[slot])
             if seat is None:
                 continue
-            rates = self._board.rates[channel]
-            for _ in range(count):
-                seat.take(rates)
-                self._pending.add(seat.server, rates)
+            rates = _times(count, self._board.rates[channel])
+            seat.take(rates)
+            self._pending.add(seat.server, rates)
+
+
+def _times(count: int, rates: Rates) -> Rates:
+    """What so many viewers take."""
+    return Rates(count * rates.bps, count * rates.lowest_bps)

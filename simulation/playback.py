@@ -49,13 +49,20 @@ def highest(
 ) -> Small:
     """The best position that an estimate carries: `rise` of it may be used for a rung above the one
     that is held, `hold` for that one and those below. The last where none fits."""
-    above = np.zeros(len(held), dtype=np.int8)
-    below = np.zeros(len(held), dtype=np.int8)
-    for rate_bps in rates_bps[:-1]:
-        above += estimate_bps < rate_bps / rise
-        below += estimate_bps < rate_bps / hold
-    # Rates fall along the ladder: `above` and `below` are the first positions that fit.
-    found: Small = np.minimum(above, np.maximum(held, below))
+    # Rates fall along the ladder: how many do not fit is the first position that does.
+    above = _too_high([rate_bps / rise for rate_bps in rates_bps[:-1]], estimate_bps)
+    below = _too_high([rate_bps / hold for rate_bps in rates_bps[:-1]], estimate_bps)
+    np.maximum(below, held, out=below)
+    return np.minimum(above, below, out=below)
+
+
+def _too_high(limits_bps: Sequence[float], bps: Reals) -> Small:
+    """How many of these limits are above each; most are above or below all of them."""
+    least, most = bps.min(initial=np.inf), bps.max(initial=0.0)
+    found = np.full(len(bps), sum(limit > most for limit in limits_bps), dtype=np.int8)
+    for limit_bps in limits_bps:
+        if least < limit_bps <= most:
+            found += bps < np.float32(limit_bps)
     return found
 
 

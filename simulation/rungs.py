@@ -10,7 +10,7 @@ from simulation.viewers import Ladder, Population
 from surgecast.delivery.adaptation.allocation import Offer
 from surgecast.delivery.adaptation.utility import offers_of
 
-_ADMITTED_AT_ONCE = 32
+_ADMITTED_AT_ONCE = 8
 """Viewers who come to a server at the same moment are given rungs in no more turns than that."""
 
 
@@ -31,10 +31,10 @@ class Rungs:
         self._offers = {name: _offers(ladder, (1.0,)) for name, ladder in ladders.items()}
 
     def admit(
-        self, server: SimulatedServer, population: Population, count: int, now_s: float
+        self, server: SimulatedServer, population: Population, count: int
     ) -> Iterable[tuple[int, int]]:
         """Rungs for viewers who come, each with how many get it."""
-        cap = server.cap(population.ladder, now_s)
+        cap = server.cap(population.ladder)
         offers = self._offers[population.ladder.channel]
         batch = -(-count // _ADMITTED_AT_ONCE)
         while count > 0:

@@ -10,6 +10,7 @@ from simulation.playback import Reals
 from surgecast.delivery.adaptation import ceiling
 
 RISE, HOLD = ceiling._RISE, ceiling._HOLD
+BITS_MIN = 8 * ceiling._BYTES_MIN
 _ROUND_TRIP_S = 0.02
 """Of everybody."""
 _BURST_S = max(ceiling._SECONDS_MIN, ceiling._ROUND_TRIPS_MIN * _ROUND_TRIP_S)
@@ -20,19 +21,24 @@ def see(
     slow_bps: Reals,
     bps: Reals,
     took_s: Reals,
-    size_bits: Reals,
-    bits_min: float,
+    size_bits: Reals | None = None,
 ) -> None:
-    """One segment each: estimates are changed in place; 0 is none."""
+    """One segment each: estimates are changed in place; 0 is none. Sizes need be told only where
+    some are below `BITS_MIN`."""
     use = took_s >= _BURST_S
-    known = slow_bps > 0
-    use |= known & (bps > slow_bps)
-    use &= size_bits >= bits_min
-    first = use & ~known
-    if first.any():
-        quick_bps[first] = slow_bps[first] = bps[first]
+    if slow_bps.min(initial=1.0) <= 0:
+        new = (slow_bps <= 0) & use
+        if size_bits is not None:
+            new &= size_bits >= BITS_MIN
+        quick_bps[new] = slow_bps[new] = bps[new]
+    use |= bps > slow_bps
+    use &= slow_bps > 0
+    if size_bits is not None:
+        use &= size_bits >= BITS_MIN
+    whole = bool(use.all())
     for mean_bps, gain in ((quick_bps, ceiling._QUICK), (slow_bps, ceiling._SLOW)):
         change = bps - mean_bps
         change *= np.float32(gain)
-        change *= use
+        if not whole:
+            change *= use
         mean_bps += change

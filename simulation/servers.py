@@ -90,6 +90,9 @@ class SimulatedServer:
             self.governor.own_budget_bps,
         )
         self._held: Held | None = None
+        self.stands: Standing = standing(self._own, None, self.state, now_s)
+        """What is in force; looked at again with each look."""
+        self._made_of: object = None
         self._began_s = now_s
         self._sequence = 0
         self._said: State | None = None
@@ -122,9 +125,6 @@ class SimulatedServer:
         """Whether the origin feeds it."""
         return not self.ended and self.life is not None and self.state != "starting"
 
-    def stands(self, now_s: float) -> Standing:
-        return standing(self._own, self._held, self.state, now_s)
-
     @property
     def sent_bytes(self) -> int:
         return int(self._sent_bits / 8)
@@ -147,7 +147,7 @@ class SimulatedServer:
     def look(self, now_s: float) -> None:
         """Time has passed: obey what stands, and live on."""
         self._count(now_s)
-        stands = self.stands(now_s)
+        stands = self._stand(now_s)
         self.governor.directed_bps = stands.budget_bps
         if self.viewers:
             self._quiet_since_s = now_s
@@ -164,6 +164,16 @@ class SimulatedServer:
             self.ready_after_s = now_s - self._began_s
         self.ended = self.ended or self.life.ended
 
+    def _stand(self, now_s: float) -> Standing:
+        """What is in force; worked out anew only where that can have changed."""
+        held = self._held
+        expired = held is None or now_s - held.received_at >= held.directive.ttl_s
+        made_of = held, self.state, expired
+        if self._made_of != made_of:
+            self._made_of = made_of
+            self.stands = standing(self._own, held, self.state, now_s)
+        return self.stands
+
     def take(self, directive: bytes, now_s: float) -> None:
         """The answer to a report."""
         told = Directive.model_validate_json(directive)
@@ -177,7 +187,7 @@ class SimulatedServer:
 
     def report(self, populations: Sequence[Population], now_s: float, utc: float) -> ServerReport:
         """As `surgecast.control.steward` makes it."""
-        stands = self.stands(now_s)
+        stands = self.stands
         self._sequence += 1
         self._said = self.state
         self.next_report_s = now_s + self._own.report_every_s
@@ -208,9 +218,9 @@ class SimulatedServer:
         sessions = np.zeros(len(ladder.rungs), dtype=np.intp)
         viewers: dict[str, int] = {}
         for population in populations:
-            if population.ladder is not ladder or self.place.slot >= len(population.counts):
+            if population.ladder is not ladder or self.place.slot >= len(population.by_rung):
                 continue
-            by_rung = rungs_of(population)[self.place.slot]
+            by_rung = population.by_rung[self.place.slot]
             sessions += by_rung
             here = int(by_rung.sum())
             if here:
@@ -234,9 +244,9 @@ class SimulatedServer:
 
     # Rungs.
 
-    def cap(self, ladder: Ladder, now_s: float) -> int:
+    def cap(self, ladder: Ladder) -> int:
         """The highest position allowed."""
-        rung = self.stands(now_s).rung_caps.get(ladder.channel)
+        rung = self.stands.rung_caps.get(ladder.channel)
         return ladder.rungs.index(rung) if rung in ladder.rungs else 0
 
     def divide(
@@ -250,7 +260,7 @@ class SimulatedServer:
         shares: list[Share] = []
         crowds: list[Crowd] = []
         for number, population in enumerate(populations):
-            cap = self.cap(population.ladder, now_s)
+            cap = self.cap(population.ladder)
             menu = offers[population.ladder.channel]
             for held, second, rested, count in _groups(population.counts, self.place.slot):
                 usable = second if population.governed else 0
@@ -283,10 +293,3 @@ def _groups(counts: Counts, slot: int) -> list[tuple[int, int, int, int]]:
     held, second, rested = np.nonzero(here)
     found = here[held, second, rested]
     return list(zip(held.tolist(), second.tolist(), rested.tolist(), found.tolist(), strict=True))
-
-
-def rungs_of(population: Population) -> Counts:
-    """Viewers by server and the rung they play."""
-    axes = (2, 3, 4) if population.governed else (1, 3, 4)
-    found: Counts = population.counts.sum(axis=axes)
-    return found

@@ -35,7 +35,7 @@ from simulation.playback import (
     highest,
     learn,
 )
-from simulation.seen import HOLD, RISE, see
+from simulation.seen import BITS_MIN, HOLD, RISE, see
 
 Picked = NDArray[np.intp]
 Counts = NDArray[np.intp]
@@ -48,6 +48,7 @@ WINDOW_SEGMENTS = 10
 """Who falls behind the window goes on where everybody joins."""
 _BLOCK = 32_768
 _SPEED_BPS_MIN = 1e-3
+_NOBODY: Picked = np.zeros(0, dtype=np.intp)
 
 _FIELDS: dict[str, type] = {
     "server": np.int16,
@@ -58,6 +59,7 @@ _FIELDS: dict[str, type] = {
     "rest": np.int8,
     "behind": np.int8,
     "tries": np.int8,
+    "calm": np.bool_,
     "switches": np.int16,
     "place": np.int32,
     "buffered_s": np.float32,
@@ -65,6 +67,7 @@ _FIELDS: dict[str, type] = {
     "rate_bps": np.float32,
     "access_bps": np.float32,
     "demand_bps": np.float32,
+    "speed_bps": np.float32,
     "fast_bps": np.float32,
     "slow_bps": np.float32,
     "weight_s": np.float32,
@@ -126,6 +129,9 @@ class Population:
     behind: Small
     """Segments that he has not got yet."""
     tries: Small
+    calm: Mask
+    """He plays, and has all there is: nothing happens to him but one segment after another. What
+    comes new is not noted in `behind` as long as that holds."""
     switches: NDArray[np.int16]
     place: NDArray[np.int32]
     """In the bank of access networks."""
@@ -136,6 +142,7 @@ class Population:
     """On average, of his rung."""
     access_bps: Reals
     demand_bps: Reals
+    speed_bps: Reals
     fast_bps: Reals
     slow_bps: Reals
     weight_s: Reals
@@ -154,7 +161,6 @@ class Population:
         *,
         governed: bool,
         spacing_segments: int,
-        bits_min: float = 64 * 1024 * 8,
     ) -> None:
         self.name = name
         self.region = region
@@ -162,12 +168,16 @@ class Population:
         self.governed = governed
         self.tally = Tally()
         self.counts: Counts = np.zeros((1, 1, 1, 1, len(STATES)), dtype=np.intp)
+        self.by_rung: NDArray[np.intp] = np.zeros((1, len(ladder.rungs)), dtype=np.intp)
+        """Viewers by server and the rung they play, as of the last `count`."""
         self._bank = bank
         self._spacing = spacing_segments
-        self._bits_min = bits_min
+        self._has_tiny = min(ladder.average_bps) * ladder.segment_s < BITS_MIN
+        self._others = _NOBODY
         self._rates = np.array(ladder.average_bps, dtype=np.float32)
         self._steady = len(bank.bps) == 1
         self._resting = False
+        self._key_type: type[np.signedinteger[Any]] = np.int32
         self._all: dict[str, NDArray[Any]] = {
             name: np.zeros(1024, dtype=kind) for name, kind in _FIELDS.items()
         }
@@ -235,6 +245,7 @@ class Population:
         self.server[who] = server
         self.behind[who] = HOLD_BACK_TARGETS
         self.need_bits[who] = 0
+        self.calm[who] = False
         self.held[who] = rung
         self.rung[who] = rung if self.governed else self._first_choice(who)
         self.rate_bps[who] = self._rates[self.rung[who]]
@@ -255,24 +266,24 @@ class Population:
     def ask(self, moment: Moment, *, cut: bool) -> None:
         """Work out `demand_bps`: what each could take in this step; nothing if he is `cut` off."""
         size_s = moment.ratio * self.ladder.segment_s
+        self._others = np.flatnonzero(~self.calm)
+        each = np.float32(moment.published * size_s / moment.step_s)
         for part in self._blocks():
-            behind, need = self.behind[part], self.need_bits[part]
-            behind += moment.published
-            most = int(behind.max())
-            if most > WINDOW_SEGMENTS:
-                lost = behind > WINDOW_SEGMENTS
-                behind[lost], need[lost] = HOLD_BACK_TARGETS, 0
-            size = self.rate_bps[part] * np.float32(size_s)
-            np.copyto(need, size, where=(need <= 0) & (behind > 0))
-            wanted = need
-            if most > 1:
-                wanted = need + np.maximum(behind - np.int8(1), 0) * size
             demand = self.demand_bps[part]
-            np.multiply(wanted, np.float32(1 / moment.step_s), out=demand)
+            np.multiply(self.rate_bps[part], each, out=demand)
             self._refresh_access(part)
             np.minimum(demand, self.access_bps[part], out=demand)
-            if cut:
-                demand[:] = 0
+        who = self._others
+        behind, need = self.behind[who] + np.int8(moment.published), self.need_bits[who]
+        lost = behind > WINDOW_SEGMENTS
+        behind[lost], need[lost] = HOLD_BACK_TARGETS, 0
+        size = self.rate_bps[who] * np.float32(size_s)
+        need = np.where((need <= 0) & (behind > 0), size, need)
+        self.behind[who], self.need_bits[who] = behind, need
+        wanted = (need + np.maximum(behind - 1, 0) * size) / np.float32(moment.step_s)
+        self.demand_bps[who] = np.minimum(wanted, self.access_bps[who])
+        if cut:
+            self.demand_bps[:] = 0
         if moment.published and self._resting:
             np.maximum(self.rest - np.int8(moment.published), 0, out=self.rest)
 
@@ -289,72 +300,94 @@ class Population:
         """Let a step pass. `free_bps` is what each server could send to one viewer beside all it
         has to send, `level_bps` what it sends to one at most."""
         short = bool(np.isfinite(level_bps).any())
+        missed = []
         for part in self._blocks():
-            server = self.server[part]
-            speed = np.maximum(free_bps[server], self.demand_bps[part])
+            speed = self.speed_bps[part]
+            server = self.server[part].astype(np.intp)
+            np.take(free_bps, server, out=speed, mode="clip")
+            np.maximum(speed, self.demand_bps[part], out=speed)
             if short:
                 np.minimum(speed, level_bps[server], out=speed)
             np.minimum(speed, self.access_bps[part], out=speed)
             if cut:
                 speed[:] = 0
             np.maximum(speed, np.float32(_SPEED_BPS_MIN), out=speed)
-            self._play_block(part, speed, moment)
-
-    def _play_block(self, part: slice, speed_bps: Reals, moment: Moment) -> None:
-        behind, buffered_s = self.behind[part], self.buffered_s[part]
-        step_s, segment_s = np.float32(moment.step_s), np.float32(self.ladder.segment_s)
-        took_s = self.need_bits[part] / speed_bps
-        after_s = behind * segment_s
-        after_s += buffered_s
-        after_s -= step_s
-        fine = self.state[part] == PLAYING
-        fine &= behind <= 1
-        fine &= took_s <= step_s
-        fine &= took_s < buffered_s
-        fine &= after_s > 0
-        fine &= self.ready_s[part] <= moment.now_s
-        got = fine & (behind == 1)
-        if fine.all():
-            buffered_s[:] = after_s
-            self.need_bits[part] = 0
-            behind[:] = 0
-        else:
-            np.copyto(buffered_s, after_s, where=fine)
-            np.copyto(self.need_bits[part], 0, where=fine)
-            np.copyto(behind, 0, where=fine)
-        if got.all():
-            self._learn(part, speed_bps, took_s)
-        elif got.any():
-            who = np.flatnonzero(got)
-            self._learn(who + part.start, speed_bps[who], took_s[who])
-        others = np.flatnonzero(~fine)
+            missed.append(self._play_block(part, speed, moment))
+        calm = np.concatenate([*missed, np.zeros(0, dtype=np.intp)])
+        self.behind[calm] = moment.published
+        self.need_bits[calm] = (
+            self.rate_bps[calm] * np.float32(moment.ratio * self.ladder.segment_s)
+            if moment.published
+            else 0
+        )
+        others = np.concatenate([self._others, calm])
         if len(others):
-            self._carefully(others + part.start, speed_bps[others], moment)
+            self._carefully(others, self.speed_bps[others], moment)
 
-    def _learn(self, who: slice | Picked, bps: Reals, took_s: Reals) -> None:
-        """Those who got a segment have seen how fast their link is."""
+    def _play_block(self, part: slice, speed_bps: Reals, moment: Moment) -> Picked:
+        """Let those play on who are calm; to whom of them more happens than a segment in time."""
+        calm, buffered_s = self.calm[part], self.buffered_s[part]
+        gains_s = moment.published * self.ladder.segment_s - moment.step_s
+        if moment.published > 1:
+            every: Picked = np.flatnonzero(calm) + part.start
+            return every
+        took_s = self.rate_bps[part] * np.float32(
+            moment.published * moment.ratio * self.ladder.segment_s
+        )
+        took_s /= speed_bps
+        fine = took_s < np.minimum(buffered_s, np.float32(moment.step_s))
+        if gains_s < 0:
+            fine &= buffered_s > -gains_s
+        fine &= calm
+        others: Picked = np.flatnonzero(~fine)
+        if gains_s:
+            buffered_s += fine * np.float32(gains_s) if len(others) else np.float32(gains_s)
+        if moment.published:
+            if len(others) < len(fine) // 4:
+                self._learn_but(others, part, speed_bps, took_s)
+            else:
+                who = np.flatnonzero(fine)
+                self._learn(who + part.start, speed_bps[who], took_s[who])
+        missed: Picked = others[calm[others]] + part.start
+        return missed
+
+    def _learn_but(self, others: Picked, part: slice, bps: Reals, took_s: Reals) -> None:
+        """`_learn` for all of a part but a few: for everybody, and then undone for them."""
+        beliefs: tuple[NDArray[Any], ...] = (self.fast_bps, self.slow_bps, self.weight_s, self.wish)
+        before = [column[part][others] for column in beliefs]
+        self._learn(part, bps, took_s, others)
+        for column, values in zip(beliefs, before, strict=True):
+            column[part][others] = values
+
+    def _learn(
+        self, who: slice | Picked, bps: Reals, took_s: Reals, without: Picked = _NOBODY
+    ) -> None:
+        """Those who got a segment saw how fast their link is. Nobody of `without` switches."""
         fast, slow = self.fast_bps[who], self.slow_bps[who]
+        picked = not isinstance(who, slice)
         if self.governed:
-            see(fast, slow, bps, took_s, self.rate_bps[who] * self.ladder.segment_s, self._bits_min)
-            self.fast_bps[who], self.slow_bps[who] = fast, slow
+            sizes = self.rate_bps[who] * self.ladder.segment_s if self._has_tiny else None
+            see(fast, slow, bps, took_s, sizes)
             self.wish[who] = self._usable(who, np.minimum(fast, slow))
-            return
-        weight = self.weight_s[who]
-        seconds = self.rate_bps[who] * np.float32(self.ladder.segment_s) / bps
-        learn(fast, slow, weight, bps, seconds)
-        self.fast_bps[who], self.slow_bps[who], self.weight_s[who] = fast, slow, weight
-        chosen = self._chosen(self.held[who], self.rung[who], estimate(fast, slow, weight))
-        changed = np.flatnonzero(chosen != self.rung[who])
-        if len(changed):
-            base = np.arange(who.start, who.stop) if isinstance(who, slice) else who
-            self._switch(base[changed], chosen[changed])
+        else:
+            weight = self.weight_s[who]
+            learn(fast, slow, weight, bps, took_s)
+            chosen = self._chosen(self.held[who], self.rung[who], estimate(fast, slow, weight))
+            chosen[without] = self.rung[who][without]
+            changed = np.flatnonzero(chosen != self.rung[who])
+            if picked:
+                self.weight_s[who] = weight
+            if len(changed):
+                switching = changed + who.start if isinstance(who, slice) else who[changed]
+                self._switch(switching, chosen[changed])
+        if picked:
+            self.fast_bps[who], self.slow_bps[who] = fast, slow
 
     def _usable(self, who: slice | Picked, seen_bps: Reals) -> Small:
         """The rung that a connection carries (`ceiling.highest`); the top while nothing is known.
         What is held may be more than that."""
-        if seen_bps.min(initial=np.inf) * RISE > self._rates[0]:
-            return np.zeros(len(seen_bps), dtype=np.int8)
-        seen_bps = np.where(seen_bps > 0, seen_bps, np.float32(np.inf))
+        if seen_bps.min(initial=np.inf) <= 0:
+            seen_bps = np.where(seen_bps > 0, seen_bps, np.float32(np.inf))
         return highest(self.ladder.average_bps, self.held[who], seen_bps, RISE, HOLD)
 
     def _believed(self, who: Picked) -> Reals:
@@ -388,6 +421,7 @@ class Population:
         state, buffered_s = self.state[who], self.buffered_s[who]
         behind, need = self.behind[who], self.need_bits[who]
         stalled_s = np.zeros(len(who), dtype=np.float32)
+        size_s = moment.ratio * self.ladder.segment_s
         late_s = np.clip(self.ready_s[who] - np.float32(moment.now_s), 0, moment.step_s)
         left_s: Reals = np.float32(moment.step_s) - late_s
         speed_bps = np.where(self.server[who] == NOWHERE, np.float32(_SPEED_BPS_MIN), speed_bps)
@@ -408,11 +442,14 @@ class Population:
                 self.tally.startups_s.append(at_s - self.joined_s[who[begun]])
             behind -= done
             got = np.flatnonzero(done)
-            self._learn(who[got], speed_bps[got], took_s[got])
-            size = self.rate_bps[who] * np.float32(moment.ratio * self.ladder.segment_s)
+            whole_s = self.rate_bps[who[got]] * np.float32(size_s) / speed_bps[got]
+            self._learn(who[got], speed_bps[got], whole_s)
+            size = self.rate_bps[who] * np.float32(size_s)
             need = np.where(done, np.where(behind > 0, size, 0), need).astype(np.float32)
         self.state[who], self.buffered_s[who] = state, buffered_s
         self.behind[who], self.need_bits[who] = behind, need
+        ready = self.ready_s[who] <= moment.now_s + moment.step_s
+        self.calm[who] = (state == PLAYING) & (behind == 0) & ready
         self.stall_s[who] += stalled_s
         self.tally.stall_s += float(stalled_s.sum())
 
@@ -428,15 +465,17 @@ class Population:
         rungs, states = len(self._rates), len(STATES)
         shape = (servers, rungs, rungs, 2, states)
         counts = np.zeros(int(np.prod(shape)), dtype=np.intp)
+        self._key_type = np.int16 if len(counts) < 2**15 else np.int32
         for part in self._blocks():
             counts += np.bincount(self._keys(part), minlength=len(counts))
         self.counts = counts.reshape(shape)
+        self.by_rung = self.counts.sum(axis=(2, 3, 4) if self.governed else (1, 3, 4))
         self._resting = bool(self.counts[:, :, :, 0].any())
 
-    def _keys(self, part: slice) -> NDArray[np.int32]:
+    def _keys(self, part: slice) -> NDArray[np.signedinteger[Any]]:
         rungs = len(self._rates)
         second = self.wish[part] if self.governed else self.rung[part]
-        key = self.server[part].astype(np.int32)
+        key = self.server[part].astype(self._key_type)
         key *= rungs
         key += self.held[part]
         key *= rungs
@@ -447,7 +486,14 @@ class Population:
         key += self.state[part]
         return key
 
-    def members(self, groups: NDArray[np.bool_]) -> tuple[Picked, NDArray[np.int32]]:
+    def lose(self, who: Picked, ready_s: Reals) -> None:
+        """Their server is gone: they look for another from then on."""
+        self.server[who] = NOWHERE
+        self.ready_s[who] = ready_s
+        self.tries[who] = 0
+        self.calm[who] = False
+
+    def members(self, groups: NDArray[np.bool_]) -> tuple[Picked, NDArray[np.signedinteger[Any]]]:
         """Who is in one of some groups, which are those of `counts` without the state: their
         numbers, and the groups they are in."""
         who, which = [], []
@@ -457,12 +503,13 @@ class Population:
             who.append(there + part.start)
             which.append(key[there])
         if not who:
-            return np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.int32)
+            return _NOBODY, np.zeros(0, dtype=np.int32)
         return np.concatenate(who), np.concatenate(which)
 
-    def at(self, servers: Mask) -> Picked:
+    def at(self, *servers: int) -> Picked:
         """Who is at one of these servers."""
-        return np.flatnonzero(servers[self.server])
+        here = [np.flatnonzero(self.server == server) for server in servers]
+        return np.concatenate([*here, _NOBODY])
 
     def _blocks(self) -> Iterator[slice]:
         for start in range(0, len(self), _BLOCK):

@@ -152,30 +152,24 @@ class World:
         for population in self.populations:
             if not self.control.dead:
                 return
-            dead = np.zeros(len(self.control.slots), dtype=bool)
-            dead[self.control.dead] = True
-            who = population.at(dead)
+            who = population.at(*self.control.dead)
             if not len(who):
                 continue
             latest_s = np.minimum(population.buffered_s[who] / 2, population.ladder.segment_s)
             delay_s = np.minimum(_FAILOVER_S, population.buffered_s[who] / 4)
             delay_s += latest_s * self.dice.random(len(who))
-            population.server[who] = NOWHERE
-            population.ready_s[who] = self.now_s + delay_s
-            population.tries[who] = 0
+            population.lose(who, (self.now_s + delay_s).astype(np.float32))
             self._tell(population, who, "lost")
 
     def _bury(self) -> None:
         """Places of servers that are gone can be given to others when nobody is there."""
         there = np.zeros(len(self.control.slots), dtype=np.intp)
         for population in self.populations:
-            there += population.counts.sum(axis=(1, 2, 3, 4))
+            there += population.by_rung.sum(axis=1)
         self.control.dead = [slot for slot in self.control.dead if there[slot]]
 
     def _find_servers(self, population: Population) -> None:
-        nowhere = np.zeros(len(self.control.slots), dtype=bool)
-        nowhere[NOWHERE] = True
-        who = population.at(nowhere)
+        who = population.at(NOWHERE)
         who = who[population.ready_s[who] < self.now_s + self.scenario.step_s]
         if not len(who):
             return
@@ -184,21 +178,30 @@ class World:
             return
         fresh = population.state[who] == 0
         fresh &= population.behind[who] == 0
-        self._seat(population, who[fresh])
-        self._fail_over(population, who[~fresh])
+        if fresh.any():
+            self._seat(population, who[fresh])
+        if not fresh.all():
+            self._fail_over(population, who[~fresh])
 
     def _seat(self, population: Population, who: Picked) -> None:
-        channel, begin = population.ladder.channel, 0
+        channel, slots, rungs = population.ladder.channel, [0], [0]
+        counts = [0]
         for slot, count in self.placement.seats(channel, population.region, len(who)):
             server = self.control.slots[slot]
             assert server is not None
-            for rung, number in self.rungs.admit(server, population, count, self.now_s):
-                some = who[begin : begin + number]
-                begin += number
-                population.seat(some, slot, rung)
-                population.ready_s[some] += _JOINING_S
             server.created[channel] += count
-        self._try_later(population, who[begin:])
+            for rung, number in self.rungs.admit(server, population, count):
+                slots.append(slot)
+                rungs.append(rung)
+                counts.append(number)
+        seated = who[: sum(counts)]
+        population.seat(
+            seated,
+            np.repeat(np.array(slots, dtype=np.int16), counts),
+            np.repeat(np.array(rungs, dtype=np.int8), counts),
+        )
+        population.ready_s[seated] += _JOINING_S
+        self._try_later(population, who[len(seated) :])
 
     def _fail_over(self, population: Population, who: Picked) -> None:
         """Players go to another server that they know of."""
@@ -223,7 +226,7 @@ class World:
         for leaving in self.placement.leaving(
             ladder.channel, population.region, step_s, ladder.segment_s
         ):
-            here = np.flatnonzero(population.server == leaving.slot)
+            here = population.at(leaving.slot)
             who = here[self.dice.random(len(here)) < leaving.share]
             if not len(who):
                 continue
@@ -254,7 +257,7 @@ class World:
             moment = moments[population.ladder.channel]
             cut = self._cut(population.region)
             population.ask(moment, cut=cut)
-            heads += population.counts.sum(axis=(1, 2, 3, 4))
+            heads += population.by_rung.sum(axis=1)
             asking.append((population.server, population.demand_bps))
         by_channel = {name: np.zeros(len(slots)) for name in self.ladders}
         for population, askers in zip(self.populations, asking, strict=True):

@@ -175,6 +175,8 @@ class Governor:
         stay_bps, ample_bps = _rate(held, stay), self._ample(allowed_bps)
         if stay_bps > allowed_bps - _HELD_SHARE * (allowed_bps - ample_bps):
             return allocate([_group(crowd) for crowd in held], ample_bps)
+        if all(crowd.best >= crowd.held for crowd in crowds):
+            return stay  # nobody may rise: there is nothing better
         allowed_bps = max(stay_bps, ample_bps)
         raised = allocate([_group(c, keep=True) for c in crowds], allowed_bps)
         swapped = allocate([_group(crowd) for crowd in crowds], allowed_bps)
