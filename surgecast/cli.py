@@ -20,6 +20,7 @@ COMMANDS = {
     "swarm": ("player.swarm.cli", "be a crowd: thousands of light viewers, and one report"),
     "check": ("player.checking.cli", "watch a stream and name the HLS rules it breaks"),
     "why": ("traffic_manager.why_cli", "why the manager did that, and what came of it"),
+    "backtest": ("simulation.backtest.cli", "judge forecasters on recorded audiences"),
     "demo": ("surgecast.demo.cli", "a crowd comes, and all of it answers, on this machine"),
 }
 
