@@ -65,6 +65,32 @@ class RelayLimits(Settings):
         return self
 
 
+class PriceSettings(Settings):
+    """What things cost, in any currency, so that the cheaper one can be taken."""
+
+    relay_hour: float = Field(ge=0, description="one relay for an hour")
+    gb: float = Field(default=0.0, ge=0, description="10^9 bytes sent to viewers")
+    lowered_viewer_hour: float = Field(
+        default=0.0, ge=0, description="one viewer for an hour below the rung he is to have"
+    )
+
+
+class SloSettings(Settings):
+    """What a plan must keep, where `prices` are set."""
+
+    overload_share_max: float = Field(
+        default=0.003,
+        gt=0,
+        lt=0.5,
+        description="share of the time in which demand may be above what servers carry",
+    )
+    rung_min: Label | None = Field(
+        default=None,
+        description="viewers may be capped down to this rung instead of starting a relay; "
+        "none: they are not",
+    )
+
+
 class PolicySettings(Settings):
     """When relays come and go, and what happens while they cannot come."""
 
@@ -125,6 +151,11 @@ class PolicySettings(Settings):
     budget_hold_s: Seconds = Field(
         default=6.0, description="a lowered budget stays this long after it was last needed"
     )
+    prices: PriceSettings | None = Field(
+        default=None,
+        description="the cheapest plan that meets `slo` is followed; none: relays by `setpoint`",
+    )
+    slo: SloSettings = Field(default=SloSettings(), description="used where `prices` are set")
     rung_caps: bool = Field(
         default=True, description="whether rungs are capped while no relay can come"
     )

@@ -14,6 +14,7 @@ Rule = Literal[
     "operator_offset",
     "crowd_before_relays",
     "relays_suffice",
+    "cheapest_for_slo",
 ]
 
 

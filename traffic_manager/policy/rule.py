@@ -14,13 +14,18 @@ were there, so that waiting for it starts no other.
 What keeps it calm: a cool-down after each start; none drains after a start, a drain or a loss;
 starts that fail are tried again after longer and longer pauses. `pause` stops starts and drains;
 budgets and rung caps, which protect viewers, go on.
+
+With prices, regions that are forecast go by `priced` instead of the setpoint, upwards: the cheapest
+of more relays and lower rungs that meets the SLO.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from traffic_manager.fleet import COMING, Moved, Server
+from traffic_manager.policy.cost import Choice
 from traffic_manager.policy.decisions import Decision, Plan, Rule
+from traffic_manager.policy.priced import choices, slo_loads_bps
 from traffic_manager.policy.shortage import Shortage
 from traffic_manager.policy.supply import Supply, supply_of, usable_bps
 from traffic_manager.policy.view import View
@@ -69,32 +74,29 @@ class Policy:
         supply = supply_of(view.servers, self.settings)
         names = sorted({*view.loads_ahead_bps, *self.settings.regions})
         decisions: list[Decision] = []
+        prices = self.settings.prices
+        chosen = choices(view, supply, self.settings, prices) if prices is not None else {}
         if not view.paused:
-            decisions += self._scale_out(view, supply, names)
+            decisions += self._scale_out(view, supply, names, chosen)
             if not decisions:
                 decisions += self._scale_in(view, supply, names)
         stuck = frozenset(r for r in names if self._cannot_grow(r, view))
-        return self._shortage.answer(view, stuck, tuple(decisions))
+        return self._shortage.answer(view, stuck, tuple(decisions), chosen)
 
     # More relays.
 
-    def _scale_out(self, view: View, supply: Supply, names: Sequence[str]) -> list[Decision]:
-        settings, now = self.settings, view.loads_now_bps
-        ahead = view.loads_ahead_bps
-        high = settings.setpoint + settings.margin
-        short = not supply.fits(ahead, high)
-        missing = supply.missing_relays(ahead, settings.setpoint) if short else {}
+    def _scale_out(
+        self, view: View, supply: Supply, names: Sequence[str], chosen: Mapping[str, Choice]
+    ) -> list[Decision]:
+        settings = self.settings
+        missing, default = self._missing(view, supply, chosen)
         floors = self._floors(view, supply, names)
         room = settings.relays_max - len(view.relays)
         decisions = []
         for region in sorted(names, key=lambda r: (-missing.get(r, 0), r)):
             have = len(_relays(view, region))
             wanted = max(missing.get(region, 0) + min(0, view.offsets.get(region, 0)), 0)
-            rule: Rule = "demand_above_setpoint"
-            if not supply.fits(now, high):
-                rule = "demand_above_setpoint"
-            elif wanted:
-                rule = "forecast_above_setpoint"
+            rule: Rule = "cheapest_for_slo" if region in chosen else default
             if floors[region][0] - have > wanted:
                 wanted, rule = floors[region][0] - have, floors[region][1]
             allowed = settings.of_region(region).relays_max - have
@@ -104,8 +106,26 @@ class Policy:
             room -= count
             self._of(region).started_at_s = view.now_s
             self._of(region).low_since_s = None
-            decisions.append(_start(region, count, rule, view, supply, settings))
+            start = _start(region, count, rule, view, supply, settings)
+            decisions.append(
+                start if rule != "cheapest_for_slo" else _priced(start, chosen[region])
+            )
         return decisions
+
+    def _missing(
+        self, view: View, supply: Supply, chosen: Mapping[str, Choice]
+    ) -> tuple[dict[str, int], Rule]:
+        """How many relays each region lacks, and the rule of those for which prices say nothing."""
+        settings, ahead = self.settings, view.loads_ahead_bps
+        high = settings.setpoint + settings.margin
+        missing: dict[str, int] = {}
+        if not supply.fits(ahead, high):
+            missing = supply.missing_relays(ahead, settings.setpoint)
+        if settings.prices is not None:
+            priced = dict.fromkeys(view.quantiles_bps, 0)
+            missing |= priced | {region: choice.relays for region, choice in chosen.items()}
+        now_short = not supply.fits(view.loads_now_bps, high)
+        return missing, "demand_above_setpoint" if now_short else "forecast_above_setpoint"
 
     def _floors(
         self, view: View, supply: Supply, names: Sequence[str]
@@ -169,6 +189,10 @@ class Policy:
             return False
         low = self.settings.setpoint - self.settings.margin
         less = supply.without(candidate.region, usable_bps(candidate, self.settings))
+        if self.settings.prices is not None:
+            left = less.left_over(slo_loads_bps(view, self.settings), 1.0)
+            if any(bps > 0 for bps in left.values()):
+                return False
         return less.fits(view.loads_ahead_bps, low)
 
     def _may_drain(self, memory: _Region, now_s: float) -> bool:
@@ -224,6 +248,8 @@ def _start(
     high = settings.setpoint + settings.margin
     carried = (inputs["relays_bps"] + inputs["origins_bps"]) / 1e6
     default = f"{mega:.1f} Mbit/s wanted{ahead}; above {high:.0%} of {carried:.1f} Mbit/s"
+    if region in view.doubts:
+        default += f"; its forecast is not used: {view.doubts[region]}"
     after = (inputs["relays_bps"] + count * supply.relay_bps) / 1e6
     return Decision(
         "start",
@@ -234,6 +260,11 @@ def _start(
         count=count,
         inputs=inputs,
     )
+
+
+def _priced(start: Decision, choice: Choice) -> Decision:
+    inputs = {"overload_share": round(choice.overload_share, 5), "price": round(choice.price, 6)}
+    return replace(start, why=choice.why, inputs={**start.inputs, **inputs})
 
 
 def _drain(server: Server, view: View, supply: Supply, settings: PolicySettings) -> Decision:

@@ -8,7 +8,7 @@ goes to one and the budget back to what it was. It is never lowered below `budge
 
 Where no relay can come at all and those who are there do not fit, the ladder is capped at the rung
 that everybody can have: one even picture instead of a few good ones. Caps fall at once and rise
-slowly.
+slowly. The same is done where prices say that a lower rung is cheaper than another relay (`cost`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 from surgecast.control.messages import RungReport
 from traffic_manager.fleet import Server
+from traffic_manager.policy.cost import Choice
 from traffic_manager.policy.decisions import Decision, Plan
 from traffic_manager.policy.supply import Supply, supply_of, usable_bps
 from traffic_manager.policy.view import View
@@ -30,6 +31,8 @@ class _Cap:
     rung: str
     needed_at_s: float
     region: str
+    why: str = ""
+    """Of the plan that is the cheapest; empty where no relay can come."""
 
 
 class Shortage:
@@ -41,13 +44,21 @@ class Shortage:
         self._budget_needed_at_s: dict[str, float] = {}
         self._caps: dict[tuple[str, str], _Cap] = {}
 
-    def answer(self, view: View, stuck: frozenset[str], decisions: tuple[Decision, ...]) -> Plan:
-        """The plan with `decisions` and what stands. No relay can come in regions of `stuck`."""
+    def answer(
+        self,
+        view: View,
+        stuck: frozenset[str],
+        decisions: tuple[Decision, ...],
+        chosen: Mapping[str, Choice] | None = None,
+    ) -> Plan:
+        """The plan with `decisions` and what stands. No relay can come in regions of `stuck`;
+        `chosen` is what was the cheapest, by region."""
         supply = supply_of(view.servers, self.settings, with_coming=False)
         left_bps = supply.left_over(view.loads_likely_bps, 1.0)
         short = {region: left for region, left in left_bps.items() if left > 0}
         budgets = self._wanted_budgets(view, supply, short)
         caps = self._wanted_caps(view, stuck) if self.settings.rung_caps else {}
+        caps = _chosen_caps(view, chosen or {}) | caps
         made = [*decisions, *self._set_budgets(view, budgets), *self._set_caps(view, caps)]
         by_server: dict[str, dict[str, str]] = {}
         for (server, channel), cap in self._caps.items():
@@ -175,6 +186,17 @@ class Shortage:
         return view.now_s - old.needed_at_s >= self.settings.rung_cap_hold_s
 
 
+def _chosen_caps(view: View, chosen: Mapping[str, Choice]) -> dict[tuple[str, str], _Cap]:
+    """What lower rungs are cheaper than another relay."""
+    caps: dict[tuple[str, str], _Cap] = {}
+    for region, choice in chosen.items():
+        for channel, rung in choice.lowering.rungs.items():
+            for server in _carriers(view.servers, region):
+                cap = _Cap(rung, view.now_s, region, choice.why)
+                caps.setdefault((server.id, channel), cap)
+    return caps
+
+
 def _some(cap: _Cap | None) -> _Cap:
     assert cap is not None
     return cap
@@ -233,8 +255,8 @@ def _cap_decision(key: tuple[str, str], cap: _Cap, view: View) -> Decision:
     return Decision(
         "rung_cap",
         cap.region,
-        "relays_max",
-        f"{wanted_bps / 1e6:.1f} Mbit/s wanted in {cap.region}, and no relay can come",
+        "cheapest_for_slo" if cap.why else "relays_max",
+        cap.why or f"{wanted_bps / 1e6:.1f} Mbit/s wanted in {cap.region}, and no relay can come",
         f"{channel} on {server} goes no higher than {cap.rung}",
         server=server,
         channel=channel,

@@ -9,6 +9,7 @@ import pytest
 from tests.support.fleets import channel_report, origin_report, report_of
 from traffic_manager.demand import DemandMeter
 from traffic_manager.fleet import Fleet, Moved
+from traffic_manager.forecasting.base import QUANTILES
 from traffic_manager.policy.decisions import Plan
 from traffic_manager.policy.rule import Policy
 from traffic_manager.policy.supply import supply_of
@@ -37,6 +38,9 @@ class World:
     load: dict[str, float] = field(default_factory=dict)
     """Mbit/s wanted, by region."""
     upper: dict[str, float] = field(default_factory=dict)
+    spread: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Mbit/s that may be wanted, evenly between two, by region."""
+    doubts: dict[str, str] = field(default_factory=dict)
     offsets: dict[str, int] = field(default_factory=dict)
     paused: bool = False
     fleet: Fleet = field(default_factory=lambda: Fleet(FleetSettings()))
@@ -75,6 +79,8 @@ class World:
                 list(self.fleet),
                 demand,
                 upper_bps=upper_bps,
+                quantiles_bps={region: evenly(*ends) for region, ends in self.spread.items()},
+                doubts=self.doubts,
                 lead_time_s=8.0,
                 offsets=self.offsets,
                 paused=self.paused,
@@ -84,6 +90,10 @@ class World:
     def hold(self, seconds: float = 400.0) -> list[Plan]:
         """Looks each second, without acting on what is decided."""
         return [self.look(1.0) for _ in range(round(seconds))]
+
+
+def evenly(low: float, high: float) -> list[float]:
+    return [(low + (high - low) * quantile) * MBPS for quantile in QUANTILES]
 
 
 def starts(plan: Plan) -> dict[str, int]:
@@ -405,3 +415,66 @@ def test_bitrates_fall_for_what_is_likely_and_not_for_what_is_feared():
     assert starts(plan(60))
     assert not plan(60).budgets
     assert plan(900).budgets
+
+
+PRICED = {
+    "prices": {"relay_hour": 0.6, "lowered_viewer_hour": 0.005},
+    "slo": {"rung_min": "240p", "overload_share_max": 0.01},
+}
+
+
+def priced(**values) -> Policy:
+    return Policy(settings(**(PRICED | values)))
+
+
+def caps(plan: Plan) -> dict[str, str | None]:
+    return {d.channel: d.rung for d in plan.decisions if d.action == "rung_cap"}
+
+
+def test_with_prices_relays_come_for_the_slo_and_not_for_the_setpoint():
+    world = World(policy=priced(slo={}), load={"east": 70}, spread={"east": (60, 75)})
+    assert starts(world.look()) == {}
+    world.spread["east"] = (70, 95)
+    plan = world.look(1.0)
+    assert starts(plan) == {"east": 1} and rules(plan) == ["cheapest_for_slo"]
+    (start,) = plan.decisions
+    assert start.inputs["overload_share"] <= 0.003 and start.inputs["price"] == 0.01
+    assert "1 more relay, overload" in start.why
+
+
+def test_the_rung_is_lowered_where_that_is_cheaper_than_a_relay():
+    world = World(policy=priced(), load={"east": 28}, spread={"east": (60, 100)})
+    plan = world.look()
+    assert starts(plan) == {} and caps(plan) == {"demo": "240p"}
+    (cap,) = [d for d in plan.decisions if d.action == "rung_cap"]
+    assert cap.rule == "cheapest_for_slo" and "1 more relay would be" in cap.why
+    assert caps(world.look(10.0)) == {}
+    world.spread = {}
+    assert caps(world.look(30.0)) == {"demo": None}
+
+
+def test_a_region_that_is_not_forecast_goes_by_the_setpoint_whatever_the_prices():
+    world = World(policy=priced(), load={"east": 69}, doubts={"east": "it is worse than none"})
+    plan = world.look()
+    assert starts(plan) == {"east": 1} and rules(plan) == ["demand_above_setpoint"]
+    (start,) = plan.decisions
+    assert "its forecast is not used: it is worse than none" in start.why
+
+
+def test_with_prices_limits_hold_and_the_rest_is_capped():
+    policy = priced(limits={"relays_max": 1})
+    world = World(policy=policy, load={"east": 80}, spread={"east": (300, 340)})
+    plan = world.look()
+    assert starts(plan) == {"east": 1} and caps(plan) == {"demo": "240p"}
+
+
+def test_no_relay_drains_that_the_slo_needs():
+    world = World(policy=priced(), load={"east": 40}, spread={"east": (40, 95)}).add("r-1")
+    assert not any(drains(plan) for plan in world.hold())
+    world.spread["east"] = (30, 45)
+    assert any(drains(plan) for plan in world.hold())
+
+
+def test_paused_starts_nothing_whatever_the_prices():
+    world = World(policy=priced(), load={"east": 80}, spread={"east": (90, 95)}, paused=True)
+    assert starts(world.look()) == {}
