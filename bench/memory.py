@@ -42,6 +42,8 @@ from surgecast.memory import keep_large_blocks_apart
 
 BAR_BYTES = 5_000_000
 _MB = 1e6
+_WATCHING = 40
+"""Sessions that ask at the same time."""
 _SEGMENT_S, _PARTS = 2.0, 8
 _RATES_BPS = {"1080p": 6_000_000, "720p": 3_000_000, "480p": 1_400_000, "240p": 400_000}
 _REAL_LADDER = (
@@ -203,7 +205,7 @@ def view(directory: Directory, msn: int) -> None:
 
 
 def watch(directory: Directory, stage: Stage, msn: int) -> None:
-    """Sessions come and are forgotten; those that live ask for their playlists."""
+    """Sessions come, ask for their playlists for a while, go, and are forgotten."""
     if not stage.window.ready:
         return
     entry = stage.create_session(f"s{msn}")
@@ -211,7 +213,8 @@ def watch(directory: Directory, stage: Stage, msn: int) -> None:
     found = directory.find_session("/live/bench/" + bytes(entry.body).decode().split()[-1])
     assert isinstance(found, tuple)
     stage.urls.open(found[1])
-    for route in [route for key, route in directory.routes.items() if b"/s/" in key]:
+    sessions = [route for key, route in directory.routes.items() if b"/s/" in key]
+    for route in sessions[-_WATCHING:]:
         assert isinstance(route, Asked)
         route.ask("")
 
