@@ -38,7 +38,7 @@ lint: $(VENV)/.dev ## format, lint, types, import contracts
 
 unit: $(VENV)/.dev ## the tests alone
 	$(BIN)/python -m pytest -q -n auto -m "not long" --ignore tests/integration --ignore tests/players $(ARGS)
-	$(BIN)/python -m pytest -m "not long" tests/integration tests/players $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 12 -m "not long" tests/integration tests/players $(ARGS)
 
 test-players: $(VENV)/.dev ## every player there is, a minute each
 	@sh scripts/system-packages.sh ffmpeg=ffmpeg chromium=chromium mpv=mpv node=nodejs npm=npm \
