@@ -65,10 +65,8 @@ def roll(
     quantiles = np.empty((len(trace), len(horizons), len(QUANTILES)), dtype=np.float32)
     for step, (at_s, value) in enumerate(zip(trace.at_s, trace.values, strict=True)):
         forecaster.learn(float(at_s), float(value))
-        wanted_fit = getattr(forecaster, "wanted_fit", None)
-        job = wanted_fit() if wanted_fit is not None else None
-        if job is not None:
-            forecaster.fitted(job.run())  # type: ignore[attr-defined]
+        if (job := forecaster.wanted_fit()) is not None:
+            forecaster.fitted(job.run())
         said = forecaster.forecast(horizons)
         expected[step], quantiles[step] = said.expected, said.values
         if progress is not None and step % _REPORTED_STEPS == 0:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from traffic_manager.forecasting.expert import Expert
+from traffic_manager.forecasting.fits import FitJob, Fitted
 from traffic_manager.forecasting.past import BRIDGED_STEPS, Past, Values
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.9, 0.95)
@@ -126,6 +127,15 @@ class Forecaster:
         values = np.maximum(expected[:, None] + spread * self.level, 0.0)
         points = tuple(map(float, expected))
         return Forecast(self.at_s, tuple(map(float, horizons_s)), np.sort(values, axis=1), points)
+
+    def wanted_fit(self) -> FitJob | None:
+        """What is to be fitted outside (`fits`); the result comes back through `fitted`."""
+        return self.expert.wanted_fit()
+
+    def fitted(self, result: Fitted) -> None:
+        """Go by what a job found from the next sample on. Raises ValueError for what is not for
+        this one."""
+        self.expert.fitted(result)
 
     def explain(self) -> dict[str, Any]:
         """What it goes by now, and how wrong it was: JSON."""

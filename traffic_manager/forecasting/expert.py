@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from traffic_manager.forecasting.fits import FitJob, Fitted
 from traffic_manager.forecasting.past import Past, Values
 
 
@@ -32,6 +33,15 @@ class Expert(ABC):
     def expect(self, past: Past) -> Values:
         """The value expected at each of `horizons_s` after the last sample, shape (horizons,).
         Finite; not negative is seen to by who asks. Changes nothing."""
+
+    def wanted_fit(self) -> FitJob | None:
+        """A model to be fitted outside, once enough was learned. Changes nothing: it is wanted
+        until something was `fitted`."""
+        return None
+
+    def fitted(self, result: Fitted) -> None:
+        """What a job that was wanted found. Raises ValueError for what is not for this one."""
+        raise ValueError(f"{self.kind} wanted no fit, and got one for {result.expert}")
 
     def explain(self) -> dict[str, Any]:
         """What it goes by now: JSON."""

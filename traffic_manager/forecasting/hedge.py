@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from traffic_manager.forecasting.expert import Expert
+from traffic_manager.forecasting.fits import FitJob, Fitted
 from traffic_manager.forecasting.notes import Notes, steps_of
 from traffic_manager.forecasting.past import Past, Values
 
@@ -72,6 +73,15 @@ class Hedge(Expert):
         weights = self._weights[place] * np.exp(-_RATE * (losses - losses.min()))
         weights /= weights.sum()
         self._weights[place] = (1 - _SHARE) * weights + _SHARE / len(weights)
+
+    def wanted_fit(self) -> FitJob | None:
+        wanted = (expert.wanted_fit() for expert in self.experts.values())
+        return next((job for job in wanted if job is not None), None)
+
+    def fitted(self, result: Fitted) -> None:
+        if result.expert not in self.experts:
+            raise ValueError(f"there is no expert {result.expert} in {self.kind}")
+        self.experts[result.expert].fitted(result)
 
     def explain(self) -> dict[str, Any]:
         weights = {

@@ -1,15 +1,17 @@
 """The forecasters there are, by the name that settings use. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from traffic_manager.forecasting.base import Forecaster
+from traffic_manager.forecasting.boosting import Boosting
 from traffic_manager.forecasting.damped_drift import DampedDrift
 from traffic_manager.forecasting.expert import Expert
 from traffic_manager.forecasting.hedge import Hedge
 from traffic_manager.forecasting.persistence import Persistence
 
-KINDS = ("persistence", "damped_drift", "hedge")
+KINDS = ("persistence", "damped_drift", "hedge", "boosting")
 
 
 def make_hedge(
@@ -39,6 +41,7 @@ _EXPERTS: Mapping[str, Callable[..., Expert]] = {
     "persistence": Persistence,
     "damped_drift": DampedDrift,
     "hedge": make_hedge,
+    "boosting": partial(make_hedge, kind="boosting", extra=(Boosting,)),
 }
 
 
