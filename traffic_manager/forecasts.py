@@ -16,12 +16,11 @@ from typing import Any
 from traffic_manager.ahead import Ahead, Place
 from traffic_manager.demand import NOTHING, Demand, Load
 from traffic_manager.forecasting.base import HORIZONS_S, QUANTILES
+from traffic_manager.forecasting.leading import JUDGED_AFTER_S, Leading
 from traffic_manager.forecasting.series import Series
 from traffic_manager.forecasting.surge import Surge, reach_s
 from traffic_manager.settings import ForecastingSettings
 
-_STEPS = 4
-"""Horizons between now and the lead time at which the highest demand is looked for."""
 _LEARNED_PER_LOOK = 24
 """Series that take a sample in one look; the others wait for the next."""
 _CHANNEL_STEPS = 5
@@ -43,6 +42,7 @@ class Forecasts:
         self.step_s = step_s
         self._series: dict[Place, Series] = {}
         self._surges: dict[str, Surge] = {}
+        self._leading = Leading()
         self._loads: Mapping[str, Load] = {}
         self._offset_s: float | None = None
         """Forecasters live by the wall clock, which goes on where the manager is started again;
@@ -52,8 +52,7 @@ class Forecasts:
     def change(self, settings: ForecastingSettings) -> None:
         """Go by other settings; another kind begins anew."""
         if settings.kind != self.settings.kind:
-            self._series.clear()
-            self._surges.clear()
+            self._begin_anew()
         self.settings = settings
 
     @property
@@ -70,6 +69,11 @@ class Forecasts:
             surge = self._surges.setdefault(region, Surge())
             surge.learn(now_s, load.viewers, load.joins_per_s)
         values = self._values(demand)
+        self._leading.learn(
+            now_s + self._offset,
+            {region: bps for (region, channel), bps in values.items() if not channel},
+            {r: s.expected(JUDGED_AFTER_S) for (r, c), s in self._series.items() if not c},
+        )
         due = [place for place in values if self._is_due(place, now_s)]
         due.sort(key=lambda place: (bool(place[1]), self._learned_at_s(place)))
         for place in due[:_LEARNED_PER_LOOK]:
@@ -81,13 +85,12 @@ class Forecasts:
 
     def ahead(self, lead_time_s: float, now_s: float) -> Ahead:
         """The highest demand of each region up to the lead time."""
-        steps = [lead_time_s * (step + 1) / _STEPS for step in range(_STEPS)]
         found = Ahead({}, {}, [])
         for place, series in list(self._series.items()):
             try:
                 before = series.doubt
                 doubt = series.look(now_s, self.settings.stale_after_s, lead_time_s)
-                *bounds, likely = map(float, series.ahead(steps))
+                *bounds, likely = map(float, series.ahead(lead_time_s))
             except Exception as error:
                 found.failed.append(self._failed(place, error))
                 continue
@@ -108,8 +111,17 @@ class Forecasts:
     def _put(
         self, found: Ahead, region: str, bounds: Sequence[float], likely: float, lead_time_s: float
     ) -> None:
-        """A crowd that comes now is seen by those who join before any forecaster sees it."""
+        """A crowd that comes now is seen by those who join before any forecaster sees it, and one
+        that went through another region before by that one."""
         likely_bps, upper_bps = self._rising_to(region, lead_time_s)
+        factor = self._leading.factor(region, lead_time_s)
+        if factor > 1:
+            led_bps = self._loads.get(region, NOTHING).wanted_bps * factor
+            bounds = [
+                b + max(0.0, led_bps - likely) * (q >= 0.5)
+                for q, b in zip(QUANTILES, bounds, strict=True)
+            ]
+            likely = max(likely, led_bps)
         raised = tuple(
             max(bps, upper_bps if q >= self.settings.quantile else likely_bps if q >= 0.5 else 0.0)
             for q, bps in zip(QUANTILES, bounds, strict=True)
@@ -146,6 +158,7 @@ class Forecasts:
             "used": not series.doubt,
             "not_used_because": series.doubt,
             "channels_followed": sorted(c for r, c in self._series if r == region and c),
+            "goes_after": self._leading.explain(region),
             "explanation": series.forecaster.explain(),
             "scorecard": series.scorecard.told(),
         }
@@ -167,6 +180,7 @@ class Forecasts:
         return {
             "version": VERSION,
             "kind": self.settings.kind,
+            "leading": self._leading.save(),
             "regions": {
                 region: series.save()
                 for (region, channel), series in self._series.items()
@@ -182,11 +196,14 @@ class Forecasts:
                 raise ValueError(f"version {state['version']}; allowed: {VERSION}")
             if state["kind"] != self.settings.kind:
                 return
+            leading = Leading()
+            leading.load(state["leading"])
             loaded = {(name, ""): Series.load(one) for name, one in state["regions"].items()}
         except Exception as error:  # it may be anything
             raise ValueError(f"no forecasts that were kept: {type(error).__name__} {error}") from (
                 error
             )
+        self._leading = leading
         self._series |= {
             place: series for place, series in loaded.items() if series.step_s >= self.step_s
         }
@@ -251,9 +268,13 @@ class Forecasts:
         self._offset_s = max(self._offset_s, utc - now_s - _CLOCK_SLACK_S)
         if not back and last_s <= now_s + self._offset_s:
             return []
+        self._begin_anew()
+        return ["the clock went back; what was learned is dropped"]
+
+    def _begin_anew(self) -> None:
         self._series.clear()
         self._surges.clear()
-        return ["the clock went back; what was learned is dropped"]
+        self._leading = Leading()
 
     def _failed(self, place: Place, error: Exception) -> str:
         self._series.pop(place, None)

@@ -5,7 +5,7 @@ the last minutes than *it stays as it is* (`scorecard`). Two thresholds lie apar
 does not go to and fro; it learns on all the while, and can earn its trust again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -42,19 +42,27 @@ class Series:
 
     def learn(self, at_s: float, value: float, now_s: float) -> None:
         """One sample at `at_s`. Raises ValueError for one that cannot be."""
+        value = float(value)
         self.forecaster.learn(at_s, value)
         self.scorecard.learn(at_s, value)
         self.learned_at_s = now_s
         self._forecast = None
 
-    def ahead(self, horizons_s: Sequence[float]) -> Values:
-        """Each quantile at its highest over `horizons_s`, then the point forecast at its."""
-        forecast = self._made(horizons_s)
-        near = np.isin(forecast.horizons_s, horizons_s)
+    def ahead(self, lead_time_s: float) -> Values:
+        """Each quantile at its highest up to the lead time, then the point forecast at its."""
+        forecast = self._made(lead_time_s)
+        near = np.asarray(forecast.horizons_s) <= lead_time_s
         bounds = forecast.values[near].max(axis=0)
         likely = np.asarray(forecast.expected)[near].max()
         found: Values = np.append(bounds, likely)
         return found
+
+    def expected(self, horizon_s: float) -> float:
+        """The point forecast made of the last sample, or that sample where none was made."""
+        made = self._forecast
+        if made is None:
+            return self.forecaster.level
+        return float(np.interp(horizon_s, made.horizons_s, made.expected))
 
     def look(self, now_s: float, stale_after_s: float, lead_time_s: float) -> str:
         """Whether the forecaster is to be believed now; sets and returns `doubt`."""
@@ -93,9 +101,13 @@ class Series:
         made.worse = bool(state["worse"])
         return made
 
-    def _made(self, horizons_s: Sequence[float]) -> Forecast:
-        """The forecast at these horizons and those of the scorecard: made once for a sample."""
-        wanted = tuple(sorted({*map(float, horizons_s), *JUDGED_AT_S}))
+    def _made(self, lead_time_s: float) -> Forecast:
+        """The forecast up to the lead time and for the scorecard: made once for a sample.
+
+        Between the horizons at which a forecaster learns it is a line: none is higher than there.
+        """
+        within = [horizon_s for horizon_s in HORIZONS_S if horizon_s < lead_time_s]
+        wanted = tuple(sorted({*within, float(lead_time_s), *JUDGED_AT_S}))
         if self._forecast is None or self._forecast.horizons_s != wanted:
             self._forecast = self.forecaster.forecast(wanted)
             self.scorecard.note(self._forecast)

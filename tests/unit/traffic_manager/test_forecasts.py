@@ -5,6 +5,7 @@ import json
 import pytest
 
 from traffic_manager.demand import Demand, Load
+from traffic_manager.forecasting.leading import Leading
 from traffic_manager.forecasts import Forecasts
 from traffic_manager.settings import ForecastingSettings
 
@@ -185,10 +186,34 @@ def test_a_wall_clock_that_was_set_back_in_between_drops_what_was_learned():
 
 
 @pytest.mark.parametrize(
-    "state", [{}, {"version": 99}, {"version": 1, "kind": "damped_drift", "regions": {"a": 3}}]
+    "state",
+    [{}, {"version": 99}, {"version": 1, "kind": "damped_drift", "leading": {}, "regions": {}}],
 )
 def test_what_was_never_saved_is_refused_and_changes_nothing(state):
     watch = Watch().hold(20, east=50)
     with pytest.raises(ValueError, match="no forecasts that were kept"):
         watch.forecasts.load(state)
     assert watch.forecasts.regions() == ["east"]
+
+
+def test_a_region_that_follows_another_is_raised_while_that_one_rises(monkeypatch):
+    watch = Watch(kind="persistence").hold(4, east=50, west=50)
+    before = watch.ahead
+    monkeypatch.setattr(Leading, "factor", lambda self, name, horizon_s: 1 + (name == "west"))
+    after = watch.hold(2, east=50, west=50).ahead
+    assert after.likely_bps == {"east": 50 * EACH_BPS, "west": 100 * EACH_BPS}
+    assert after.upper_bps["west"] == before.upper_bps["west"] + 50 * EACH_BPS
+    assert after.upper_bps["east"] == pytest.approx(before.upper_bps["east"], rel=0.01)
+    assert list(after.quantiles_bps["west"]) == sorted(after.quantiles_bps["west"])
+
+
+def test_regions_that_go_ahead_are_known_after_a_restart():
+    watch = Watch(kind="persistence")
+    for second in range(0, 1200, 5):
+        crowd = 100.0 if second % 300 < 150 else 10.0
+        late = 100.0 if (second - 60) % 300 < 150 else 10.0
+        watch.look(demand(0, east=crowd, west=late), after_s=5.0)
+    leader = watch.forecasts.told("west")["goes_after"]
+    assert leader["region"] == "east" and leader["lag_s"] == 60.0 and leader["listened_to"]
+    again = restarted(watch, kind="persistence").hold(4, east=10, west=10)
+    assert again.forecasts.told("west")["goes_after"]["region"] == "east"

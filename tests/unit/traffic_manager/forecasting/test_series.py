@@ -9,7 +9,6 @@ from traffic_manager.forecasting.base import QUANTILES
 from traffic_manager.forecasting.series import Series
 
 LEAD_S = 16.0
-STEPS = [4.0, 8.0, 12.0, 16.0]
 
 
 def feed(series: Series, values, start_s: float = 0.0) -> list[str]:
@@ -17,7 +16,7 @@ def feed(series: Series, values, start_s: float = 0.0) -> list[str]:
     doubts = []
     for second, value in enumerate(values):
         series.learn(start_s + second, float(value), start_s + second)
-        series.ahead(STEPS)
+        series.ahead(LEAD_S)
         doubts.append(series.look(start_s + second, 10.0, LEAD_S))
     return doubts
 
@@ -62,7 +61,7 @@ def test_one_that_was_not_fed_is_doubted_until_it_is():
 def test_the_highest_within_the_lead_time_counts_and_nothing_beyond_it():
     series = Series("damped_drift", 1.0)
     feed(series, np.arange(60) * 50.0)
-    near, far = series.ahead(STEPS), series.ahead([300.0])
+    near, far = series.ahead(LEAD_S), series.ahead(300.0)
     assert len(near) == len(QUANTILES) + 1
     assert list(near[:-1]) == sorted(near[:-1])
     assert 59 * 50 < near[-1] < far[-1]
@@ -74,6 +73,6 @@ def test_what_was_saved_goes_on_the_same():
     series.worse = True
     series.scorecard.samples = 10_000
     loaded = Series.load(json.loads(json.dumps(series.save())))
-    assert list(loaded.ahead(STEPS)) == pytest.approx(list(series.ahead(STEPS)))
+    assert list(loaded.ahead(LEAD_S)) == pytest.approx(list(series.ahead(LEAD_S)))
     assert feed(series, saw(30), 60.0) == feed(loaded, saw(30), 60.0)
     assert loaded.doubt == series.doubt != ""
