@@ -145,7 +145,7 @@ class FollowedStart(Followed):
 
     def __init__(self, record: DecisionRecord, scene: Scene, lead_time_s: float) -> None:
         super().__init__(record, scene, lead_time_s)
-        self._others = {s.id: s for s in scene.servers.values() if s.here and s.order != record.id}
+        self._others = {s.id: s for s in scene.servers.values() if s.here}
         """Those that were there without it, as they last took viewers."""
         self._forecast_bps = record.inputs.get("ahead_bps", 0.0)
         self._reached_at_s: float | None = None

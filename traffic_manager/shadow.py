@@ -14,6 +14,8 @@ from traffic_manager.following import VERDICTS, Judged, Scene
 from traffic_manager.records import DecisionRecord
 
 _ASKED_MAX = 64
+_LET_GO_AFTER_S = 600.0
+"""A relay that nobody missed for so long would have been drained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class ShadowTally:
         self._open: dict[str, str] = {}
         """Decisions that are not judged yet, and what they would have done."""
         self._asked: dict[str, _Asked] = {}
+        self._short_at_s: dict[str, float] = {}
+        """When each region was short the last time."""
 
     def switch(self, on: bool, utc: float) -> None:
         """Said again and again; switched on, it begins anew."""
@@ -73,6 +77,7 @@ class ShadowTally:
         self.for_s += scene.passed_s
         came = [s for s in scene.servers.values() if _came(s, scene)]
         self.relays_came += len(came)
+        self._let_go(scene)
         if scene.short_bps:
             self.short_s += scene.passed_s
             covered = all(self._covers(r, bps, scene) for r, bps in scene.short_bps.items())
@@ -82,8 +87,6 @@ class ShadowTally:
         record = judged.record
         if self._open.pop(record.id, None) is not None:
             self._counts[record.action, judged.verdict] += 1
-        if judged.verdict == "false":
-            self._asked.pop(record.id, None)
 
     def told(self) -> dict[str, Any]:
         """JSON."""
@@ -116,6 +119,13 @@ class ShadowTally:
             f"{self.relays_came} really came; its starts: {starts}; servers were over budget for "
             f"{self.short_s:.0f} s, and its relays would have carried {self.covered_s:.0f} s of it"
         )
+
+    def _let_go(self, scene: Scene) -> None:
+        self._short_at_s |= dict.fromkeys(scene.short_bps, scene.now_s)
+        for number, asked in list(self._asked.items()):
+            used_at_s = max(asked.serving_at_s, self._short_at_s.get(asked.region, 0.0))
+            if scene.now_s - used_at_s > _LET_GO_AFTER_S:
+                del self._asked[number]
 
     def _covers(self, region: str, bps: float, scene: Scene) -> bool:
         asked = [a for a in self._asked.values() if a.region == region]

@@ -117,6 +117,22 @@ def test_late_when_it_served_after_that():
     assert judged.facts["first_viewer_after_s"] == 13.5
 
 
+def test_several_relays_serve_when_the_last_of_them_does_and_one_that_failed_is_told():
+    story = Story()
+    story.start(count=3)
+    story.passes(4)
+    story.serves("relay-1")
+    story.passes(2)
+    story.serves("relay-2")
+    story.serves("relay-3", serving_at_s=None)
+    story.ends("relay-3", "failed")
+    story.passes(3)
+    story.wanted["east"] = 100
+    judged = story.end()
+    assert (judged.verdict, judged.lead_s) == ("needed", 4.0)
+    assert (judged.facts["relays"], judged.facts["relays_failed"]) == (3, 1)
+
+
 def test_late_by_as_much_as_the_crowd_was_there_before_the_decision():
     story = Story(wanted={"east": 100.0})
     story.passes(8)
@@ -201,7 +217,7 @@ def test_relays_of_later_decisions_do_not_make_the_first_one_useless():
 
 
 def test_a_loss_makes_a_relay_needed_and_one_that_was_let_go_does_not():
-    story = Story(wanted={"east": 60.0})
+    story = Story(wanted={"east": 100.0})
     story.serves("relay-0", "")
     story.start()
     story.serves()
@@ -309,7 +325,9 @@ def test_to_lift_a_limit_is_right_if_it_does_not_come_back():
     assert story.end().verdict == "needed"
     story = Story()
     story.decide("budget", server="origin", region="west", rule="relays_suffice")
-    story.passes(20)
+    story.passes(10)
+    story.decide("budget", server="origin", region="west", rule="relays_suffice")
+    story.passes(10)
     story.decide("budget", server="relay-1", budget_bps=1.0)
     story.decide("budget", server="origin", region="west", budget_bps=40 * MBPS)
     judged = story.passes(1)[0]
@@ -367,6 +385,18 @@ def test_shadow_relays_carry_only_what_they_can_and_only_when_they_would_serve()
     story.serves("relay-9", order="")
     story.passes(1)
     assert story.outcomes.shadow.told()["relays_came"] == 1, "somebody else started one"
+
+
+@pytest.mark.parametrize(("calm_s", "covered_s"), [(600, 20), (640, 0)])
+def test_a_shadow_relay_that_nobody_missed_for_ten_minutes_would_have_been_let_go(
+    calm_s, covered_s
+):
+    story = Story(shadow=True)
+    story.start()
+    story.passes(int(LEAD_TIME_S) + calm_s - 20)
+    story.wanted["east"] = 100
+    story.passes(20)
+    assert story.outcomes.shadow.told()["covered_s"] == covered_s
 
 
 def test_in_shadow_a_drain_is_false_if_the_relay_would_have_been_missed():
