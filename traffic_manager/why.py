@@ -55,10 +55,15 @@ _WEIGHTS_AT_S = 60.0
 
 def page(decision: Values) -> RenderableType:
     """Everything about one decision."""
-    parts: list[RenderableType] = [_headline(decision), Text()]
-    parts.append(_section("Why", _why(decision)))
-    parts += [_section(title, body) for title, body in _numbers(decision) if body is not None]
-    parts.append(_section("Outcome", _outcome(decision)))
+    sections = [
+        ("Why", _why(decision)),
+        *_numbers(decision),
+        ("Outcome", _outcome(decision)),
+    ]
+    parts: list[RenderableType] = [_headline(decision)]
+    for title, body in sections:
+        if body is not None:
+            parts += [Text(), _section(title, body)]
     return Padding(Group(*parts), (1, 2))
 
 
@@ -87,7 +92,8 @@ def listing(decisions: Sequence[Values]) -> RenderableType:
 
 def _headline(decision: Values) -> Text:
     mark, colour = _mark(decision)
-    verdict = decision.get("verdict") or "not judged"
+    waits = "not judged yet" if decision.get("so_far") is not None else "never judged"
+    verdict = decision.get("verdict") or waits
     text = Text()
     text.append(_what(decision), style="bold")
     text.append(f"   {mark} {verdict}", style=colour)
@@ -265,7 +271,7 @@ def _outcome(decision: Values) -> RenderableType:
     if facts:
         parts += [table, Text(_measures(facts), style="bright_black")]
     for line in _events(decision):
-        parts.append(Text(f"{line}", style="bright_black"))
+        parts.append(Text(line, style="bright_black"))
     return Group(*parts)
 
 
@@ -314,7 +320,7 @@ def _events(decision: Values) -> list[str]:
 
 
 def _section(title: str, body: RenderableType) -> RenderableType:
-    table = Table.grid(padding=(0, 2, 1, 0), expand=False)
+    table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(width=9, style="bold cyan")
     table.add_column()
     table.add_row(title, body)

@@ -53,7 +53,10 @@ def chart(
         )
     inner = f"━ {_nearest(ranked, 0.25):.0%} to {_nearest(ranked, 0.75):.0%}"
     outer = f"─ {ranked[0]:.0%} to {ranked[-1]:.0%}"
-    return Group(table, Text(f"{outer}   {inner}   ┿ {middle:.0%}", style="bright_black"))
+    legend = f"{outer}   {inner}   ┿ {middle:.0%}"
+    if lead_time_s is not None:
+        legend += "   dim: beyond the lead time"
+    return Group(table, Text(legend, style="bright_black"))
 
 
 class Line:

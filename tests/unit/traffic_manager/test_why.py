@@ -1,12 +1,13 @@
 """A decision as a page: what people must find on it."""
 
 import io
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from rich.console import Console
 
 from traffic_manager import why
+from traffic_manager.policy.decisions import Rule
 
 DECISION: dict[str, Any] = {
     "id": "9f02ab41-3",
@@ -100,6 +101,7 @@ def test_the_page_says_what_came_of_it_in_the_order_of_time():
     [
         ({"verdict": None, "so_far": {"short_s": 3.0}}, "still followed"),
         ({"verdict": None, "facts": {}}, "the manager ended before that"),
+        ({"verdict": None, "facts": {}}, "… never judged"),
         ({"shadow": True}, "shadow mode: decided, and not done"),
         ({"shadow": True}, "would start 2 relays in east"),
         ({"action": "drain", "server": "relay-1"}, "let relay-1 go"),
@@ -118,6 +120,10 @@ def test_the_page_says_what_came_of_it_in_the_order_of_time():
 )
 def test_every_kind_of_decision_has_its_sentence(values, told):
     assert told in page(**values)
+
+
+def test_every_rule_has_its_sentence():
+    assert set(get_args(Rule)) <= set(why.RULES)
 
 
 def test_what_is_not_there_is_left_out():
