@@ -27,6 +27,7 @@ RULES = {
     "operator_offset": "the operator asked for it",
     "crowd_before_relays": "a crowd comes sooner than relays can",
     "relays_suffice": "servers carry what is coming",
+    "cheapest_for_slo": "the cheapest plan that keeps the SLO",
 }
 _VERDICTS = {
     "needed": ("✔", "green"),
@@ -43,7 +44,7 @@ _INPUTS = {
     "feeds_bps": "relays pull",
     "relays": "relays",
 }
-_SHARES = ("setpoint", "margin", "quantile", "share")
+_SHARES = ("setpoint", "margin", "overload_share")
 _NOT_JUDGED = ("…", "cyan")
 _LISTED_CELLS = 32
 _BOUND = "0.9"
@@ -173,7 +174,7 @@ def _input(name: str, value: float) -> tuple[str, str]:
     if name.endswith("_s"):
         return words, f"{value:g} s"
     if name in _SHARES:
-        return words, f"{value:.0%}"
+        return words, f"{100 * value:.3g}%"
     return words, f"{value:,.6g}"
 
 
