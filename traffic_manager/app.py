@@ -27,6 +27,7 @@ from traffic_manager.api.events import Events
 from traffic_manager.api.models import ReloadAnswer
 from traffic_manager.api.routes import ManagerApi
 from traffic_manager.api.views import region_answers
+from traffic_manager.fitting import Fitting
 from traffic_manager.forecasting.series import Series
 from traffic_manager.forecasts import Forecasts
 from traffic_manager.gauges import (
@@ -106,6 +107,7 @@ class ManagerApp:
         self.steer = Steer(self.settings.steering, self.join, self._clock, self.settings.public_url)
         self.events = Events(self.settings.api)
         self.recorder = self._recorder()
+        self._fitting = Fitting(self._forecast_series, self._not_fitted, self._clock)
         self._provisioner: Provisioner | None = None
         self._orders: dict[str, asyncio.Task[None]] = {}
         self._room = asyncio.Semaphore(_ORDERS_MAX)
@@ -150,6 +152,7 @@ class ManagerApp:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._keep_ticking())
                     tasks.create_task(self._keep_reconciling())
+                    tasks.create_task(self._fitting.run())
         finally:
             self.events.close()
             await self._close()
@@ -159,6 +162,9 @@ class ManagerApp:
         forecasts = self.manager.forecasts
         found = forecasts.series if isinstance(forecasts, Forecasts) else {}
         return {region: series for (region, channel), series in found.items() if not channel}
+
+    def _not_fitted(self, why: str) -> None:
+        self.manager.logbook.incident("forecast", why, self._clock.utc())
 
     def _enrolment(self, url: str) -> Enrolment:
         return Enrolment(url, self.settings.api.server_token, self.settings.access)

@@ -228,7 +228,7 @@ class HistorySettings(Settings):
 class ForecastingSettings(Settings):
     """What is expected of demand, region by region."""
 
-    kind: Literal["reactive", "persistence", "damped_drift"] = Field(
+    kind: Literal["reactive", "persistence", "damped_drift", "hedge", "boosting"] = Field(
         default="damped_drift",
         description="`reactive` goes by the present demand alone; the others add a forecast",
     )
