@@ -29,7 +29,7 @@ from traffic_manager.api.routes import ManagerApi
 from traffic_manager.api.views import region_answers
 from traffic_manager.fitting import Fitting
 from traffic_manager.forecasting.series import Series
-from traffic_manager.forecasts import Forecasts
+from traffic_manager.forecasts_file import ForecastsFile
 from traffic_manager.gauges import (
     watch_forecasts,
     watch_manager,
@@ -40,7 +40,7 @@ from traffic_manager.joining.fast_join import JoinRunner
 from traffic_manager.joining.join import Join
 from traffic_manager.joining.maxmind import find_regions
 from traffic_manager.joining.steer import Steer
-from traffic_manager.manager import Manager, Order, Start
+from traffic_manager.manager import Manager, Order, Start, forecasts_for
 from traffic_manager.manager_settings import ManagerSettings
 from traffic_manager.provisioners.base import Provisioner, ProvisionFailed
 from traffic_manager.provisioners.command import CommandProvisioner
@@ -89,6 +89,9 @@ class ManagerApp:
         self.settings = load(config, ManagerSettings)
         self._began_at_s = self._clock.now()
         self._state_dir = self.settings.state_dir
+        self.forecasts = forecasts_for(self.settings)
+        self._forecasts_file = ForecastsFile(self._state_dir, self.forecasts)
+        self._forecasts_file.load()
         self.manager = Manager(
             self.settings,
             boot=_boot_name(),
@@ -96,6 +99,7 @@ class ManagerApp:
             now_s=self._began_at_s,
             wishes=load_wishes(self._state_dir),
             public_url=self.settings.public_url,
+            forecasts=self.forecasts,
         )
         self.join = Join(
             self.settings.join,
@@ -153,14 +157,14 @@ class ManagerApp:
                     tasks.create_task(self._keep_ticking())
                     tasks.create_task(self._keep_reconciling())
                     tasks.create_task(self._fitting.run())
+                    tasks.create_task(self._keep_forecasts())
         finally:
             self.events.close()
             await self._close()
 
     def _forecast_series(self) -> Mapping[str, Series]:
         """By region."""
-        forecasts = self.manager.forecasts
-        found = forecasts.series if isinstance(forecasts, Forecasts) else {}
+        found = self.forecasts.series
         return {region: series for (region, channel), series in found.items() if not channel}
 
     def _not_fitted(self, why: str) -> None:
@@ -169,12 +173,16 @@ class ManagerApp:
     def _enrolment(self, url: str) -> Enrolment:
         return Enrolment(url, self.settings.api.server_token, self.settings.access)
 
+    async def _keep_forecasts(self) -> None:
+        await self._forecasts_file.keep_writing(self.settings.forecasting.save_every_s)
+
     async def _close(self) -> None:
         for task in self._orders.values():
             task.cancel()
         await asyncio.gather(*self._orders.values(), return_exceptions=True)
         if self._provisioner is not None:
             await self._provisioner.close()
+        await self._forecasts_file.write()
         if self.recorder is not None:
             self._record()
             await asyncio.to_thread(self.recorder.close)

@@ -177,16 +177,21 @@ class Forecasts:
 
     def save(self) -> dict[str, Any]:
         """What was learned of regions: JSON."""
+        regions = {region: self.save_region(region) for region in self.regions()}
+        return self.save_common() | {"regions": regions}
+
+    def save_common(self) -> dict[str, Any]:
+        """All but the regions themselves."""
         return {
             "version": VERSION,
             "kind": self.settings.kind,
             "leading": self._leading.save(),
-            "regions": {
-                region: series.save()
-                for (region, channel), series in self._series.items()
-                if not channel
-            },
         }
+
+    def save_region(self, region: str) -> dict[str, Any] | None:
+        """What was learned of one; None for one that is gone."""
+        series = self._series.get((region, ""))
+        return None if series is None else series.save()
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Go on with what `save` gave; what is of another kind is left. Raises ValueError, and

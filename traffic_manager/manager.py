@@ -115,7 +115,7 @@ class Manager:
         self.public_url = public_url
         self.fleet = Fleet(settings.fleet)
         self.screening = Screening(settings.fleet)
-        self.forecasts: ForecastsLike = forecasts or _forecasts(settings)
+        self.forecasts: ForecastsLike = forecasts or forecasts_for(settings)
         self.policy: PolicyLike = policy or Policy(settings.policy)
         self.calendar = Calendar(settings.calendar)
         self.start_times = StartTimes()
@@ -378,7 +378,7 @@ class Manager:
         self._notice(moved, now_s, utc)
 
 
-def _forecasts(settings: ManagerSettings) -> Forecasts:
+def forecasts_for(settings: ManagerSettings) -> Forecasts:
     """Demand changes with reports and is looked at once a tick: it is not sampled more often."""
     step_s = max(_SAMPLE_EVERY_S, settings.tick_s, settings.fleet.report_every_s)
     return Forecasts(settings.forecasting, step_s)

@@ -43,7 +43,7 @@ class ManagerSettings(Settings):
     api: ManagerApiSettings = ManagerApiSettings()
     log: LogSettings = LogSettings()
     state_dir: Path = Field(
-        default=Path("state"), description="folder in which the operator's wishes survive a restart"
+        default=Path("state"), description="folder in which wishes and forecasts survive a restart"
     )
     tick_s: Seconds = Field(default=0.5, le=10, description="time between two looks at everything")
     settle_s: Seconds = Field(

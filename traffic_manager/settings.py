@@ -241,6 +241,9 @@ class ForecastingSettings(Settings):
     stale_after_s: Seconds = Field(
         default=10.0, description="a forecaster that learned nothing this long is not believed"
     )
+    save_every_s: Seconds = Field(
+        default=60.0, ge=1, description="what was learned is kept in state_dir this often"
+    )
     channels_max: int = Field(
         default=16,
         ge=0,

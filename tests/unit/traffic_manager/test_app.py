@@ -325,3 +325,13 @@ async def test_it_listens_though_its_database_is_away(tmp_path):
         async with manager.http.get(f"{manager.url}/readyz") as answer:
             told = await answer.json()
         assert answer.status == 200 and any("history" in text for text in told["warnings"])
+
+
+async def test_what_was_learned_outlives_the_process(tmp_path):
+    text = YAML.replace("reactive", "damped_drift")
+    async with running_manager(tmp_path, text) as manager:
+        await crowd(manager, 8)
+        assert manager.app.forecasts.regions() == ["east", "west"]
+    assert (manager.app.settings.state_dir / "forecasts.json").exists()
+    async with running_manager(tmp_path, text) as manager:
+        assert manager.app.forecasts.regions() == ["east", "west"]
