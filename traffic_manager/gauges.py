@@ -1,6 +1,7 @@
 """The manager's numbers for `/metrics`, read from the parts that count them."""
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from surgecast.metrics import Metrics, Sample
 from traffic_manager.api.events import Events
@@ -140,9 +141,9 @@ def watch_forecasts(metrics: Metrics, series: Callable[[], Mapping[str, Series]]
     )
     metrics.gauge(
         "surgecast_forecast_drift",
-        "1 while the forecaster's errors are not what they used to be",
+        "1 while the forecaster's errors are much larger than they used to be",
         ("region",),
-        lambda: by_region(lambda one: bool(one.forecaster.explain().get("drift"))),
+        lambda: by_region(lambda one: _drifts(one.forecaster.explain())),
     )
     metrics.counter(
         "surgecast_forecast_repairs",
@@ -196,6 +197,10 @@ def watch_process(metrics: Metrics, recorder: Recorder | None, events: Events) -
         (),
         lambda: [Sample(len(events))],
     )
+
+
+def _drifts(explanation: Mapping[str, Any]) -> bool:
+    return (explanation.get("drift") or {}).get("since_s") is not None
 
 
 def _known(value: float | None) -> list[Sample]:

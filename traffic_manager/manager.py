@@ -288,9 +288,7 @@ class Manager:
     def _enact(self, plan: Plan, view: View, utc: float) -> list[Order]:
         orders: list[Order] = []
         now_s, shadow = view.now_s, self.wishes.shadow
-        told = {
-            decision.region: self.forecasts.told(decision.region) for decision in plan.decisions
-        }
+        told = {d.region: self._told(d.region, utc) for d in plan.decisions}
         for decision in plan.decisions:
             number = self.logbook.decided(decision, now_s, utc, shadow, told[decision.region])
             record = self.logbook.decision(number)
@@ -303,6 +301,15 @@ class Manager:
             elif decision.action == "drain":
                 self.drain(decision.server, now_s, utc, number)
         return orders
+
+    def _told(self, region: str, utc: float) -> dict[str, Any]:
+        """What is put on record must not keep anything from being done."""
+        try:
+            return self.forecasts.told(region)
+        except Exception as error:  # whatever a forecaster is made of
+            text = f"what was forecast for {region} is not on record: {error}"
+            self.logbook.incident("forecast", text, utc)
+            return {}
 
     def _start(self, decision: Decision, number: str, now_s: float, utc: float) -> list[Order]:
         servers, region = list(self.fleet), decision.region

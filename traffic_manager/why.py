@@ -208,8 +208,10 @@ def _forecaster(quantiles: Values) -> RenderableType | None:
     if not explanation:
         return None
     lines = Text(str(explanation.get("kind", "")))
-    if explanation.get("drift"):
-        lines.append("   its errors have changed lately (drift)", style="yellow")
+    drift = explanation.get("drift") or {}
+    if drift.get("since_s") is not None:
+        told = f"   drift: its errors are {drift['ratio']:.1f} times what they used to be"
+        lines.append(told, style="yellow")
     repairs = {name: count for name, count in (explanation.get("repairs") or {}).items() if count}
     if repairs:
         told = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in repairs.items())

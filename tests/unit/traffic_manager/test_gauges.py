@@ -45,6 +45,14 @@ def test_forecasts_are_shown_by_region_with_how_good_they_are():
             assert 0 <= found[f"surgecast_forecast_coverage_ratio{labels}"] <= 1
 
 
+@pytest.mark.parametrize(("since_s", "flag"), [(None, 0), (1e9, 1)])
+def test_drift_is_shown_as_the_forecaster_tells_it(monkeypatch, since_s, flag):
+    series = followed(3)
+    told = {"drift": {"ratio": 1.5, "since_s": since_s}}
+    monkeypatch.setattr(series.forecaster, "explain", lambda: told)
+    assert shown({"east": series})['surgecast_forecast_drift{region="east"}'] == flag
+
+
 def test_one_that_is_not_believed_and_what_was_repaired_are_shown():
     series = followed(20)
     series.look(1000.0, 10.0, 10.0)

@@ -135,6 +135,16 @@ def test_a_start_is_followed_to_its_first_viewer():
     assert [o.decision for o in world.new(Outcome)] == [decision.id, decision.id]
 
 
+def test_a_forecaster_that_cannot_explain_itself_keeps_no_relay_from_starting(monkeypatch):
+    def told(region: str) -> dict[str, Any]:
+        raise ZeroDivisionError("no spread")
+
+    world = crowded()
+    monkeypatch.setattr(world.manager.forecasts, "told", told)
+    assert only_start(world.second()).order.region == "east"
+    assert "no spread" in next(i.text for i in world.new(Incident) if i.kind == "forecast")
+
+
 def test_measured_start_times_are_how_far_the_policy_looks_ahead():
     world = crowded()
     expected_s = world.manager.lead_time_s

@@ -31,7 +31,7 @@ DECISION: dict[str, Any] = {
         "scorecard": {"mase": 0.834, "coverage": {"0.9": 0.88}, "coverage_in_rise": {"0.9": 0.91}},
         "explanation": {
             "kind": "hedge",
-            "drift": True,
+            "drift": {"ratio": 2.34, "since_s": 1.8e9},
             "repairs": {"gap": 2, "negative": 0},
             "weights_by_horizon_s": {"10": {"holt": 1.0}, "60": {"holt": 0.3, "rls": 0.7}},
         },
@@ -78,7 +78,11 @@ def test_the_page_says_what_was_measured_in_units_of_people():
 def test_the_page_says_whom_the_forecaster_listened_to_and_what_was_wrong_with_it():
     text = page()
     assert text.index("rls") < text.index("holt") and " 70%" in text, "at the horizon next to 60 s"
-    assert "(drift)" in text and "samples repaired: gap 2" in text and "negative" not in text
+    assert (
+        "its errors are 2.3 times" in text
+        and "samples repaired: gap 2" in text
+        and "negative" not in text
+    )
 
 
 def test_the_page_says_how_good_its_forecasts_were_lately():
