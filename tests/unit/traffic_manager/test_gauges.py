@@ -21,7 +21,7 @@ def followed(seconds: int) -> Series:
     series = Series("persistence", 1.0)
     for second in range(seconds):
         series.learn(1e9 + second, 1e6 + 5e4 * second, second)
-        series.ahead((10.0,))
+        series.scorecard.note(series.forecaster.forecast((10.0,)))
         series.look(second, 10.0, 10.0)
     return series
 
