@@ -47,10 +47,11 @@ test-players: $(VENV)/.dev ## every player there is, a minute each
 	$(PIP) streamlink
 	SURGECAST_ALL_PLAYERS=1 $(BIN)/python -m pytest tests/players $(ARGS)
 
-soak: $(VENV)/.dev ## the long tests, then SECONDS=1800 of everything at once
+soak: $(VENV)/.dev ## the long tests, SEEDS=500 of the twin, then SECONDS=1800 of everything at once
 	@sh scripts/system-packages.sh ffmpeg=ffmpeg chromium=chromium node=nodejs npm=npm
 	npm ci --silent --no-audit --no-fund --prefix tests/players
 	$(BIN)/python -m pytest -m long $(ARGS)
+	$(BIN)/python -m tests.sim.many --seeds $(or $(SEEDS),500) --first 10000
 	$(BIN)/python -m tests.soak --seconds $(or $(SECONDS),1800)
 
 fuzz: $(VENV)/.dev ## hostile bytes for every reader; TARGET=name, SECONDS=N for each
@@ -69,6 +70,7 @@ bench: $(VENV)/.dev ## ratios against nginx and plain FFmpeg; what a crowd of wa
 	$(BIN)/python -m bench.overload
 	$(BIN)/python -m bench.relay
 	$(BIN)/python -m bench.relay_start
+	$(BIN)/python -m bench.twin
 	$(BIN)/python -m bench.waiters
 
 lock: $(VENV)/.dev ## pin what pyproject.toml asks for

@@ -16,7 +16,7 @@ from simulation.control import ControlPlane
 from traffic_manager.joining.seats import Board, Pending, Rates
 from traffic_manager.joining.steering import Chart
 
-_BATCHES_MAX = 256
+_BATCHES_MAX = 64
 """Viewers who come at the same moment are seated in no more turns than that."""
 
 

@@ -10,7 +10,7 @@ from simulation.viewers import Ladder, Population
 from surgecast.delivery.adaptation.allocation import Offer
 from surgecast.delivery.adaptation.utility import offers_of
 
-_ADMITTED_AT_ONCE = 8
+_ADMITTED_AT_ONCE = 4
 """Viewers who come to a server at the same moment are given rungs in no more turns than that."""
 
 
@@ -68,19 +68,15 @@ class Rungs:
     def _grant(self, population: Population, shares: Sequence[tuple[int, Share]]) -> None:
         if not shares:
             return
-        shape = population.counts.shape[:-1]
-        groups = np.zeros(int(np.prod(shape)), dtype=bool)
-        wanted = {}
-        for slot, share in shares:
-            place = (slot, share.held, share.second, share.rested)
-            key = int(np.ravel_multi_index(place, shape))
-            groups[key] = True
-            wanted[key] = share
+        groups = np.zeros(population.counts.shape, dtype=np.int16)
+        for number, (slot, share) in enumerate(shares, 1):
+            for second, rested in share.alike:
+                groups[slot, share.held, second, rested] = number
         who, which = population.members(groups)
         order = np.argsort(which, kind="stable")
         who, which = who[order], which[order]
-        starts = np.searchsorted(which, list(wanted))
-        for share, start in zip(wanted.values(), starts.tolist(), strict=True):
+        starts = np.searchsorted(which, np.arange(1, len(shares) + 1))
+        for (_, share), start in zip(shares, starts.tolist(), strict=True):
             for rung, count in enumerate(share.split):
                 if rung != share.held and count:
                     population.grant(who[start : start + count], rung)

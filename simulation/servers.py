@@ -11,7 +11,7 @@ import numpy as np
 
 from edge_relay.lifecycle import Life, Occupancy
 from edge_relay.settings import LifeSettings
-from simulation.viewers import Counts, Ladder, Population
+from simulation.viewers import Ladder, Population
 from surgecast.control.messages import ChannelReport, Directive, RungReport, ServerReport, State
 from surgecast.control.standing import Held, Own, Standing, accept, standing
 from surgecast.delivery.adaptation.allocation import Offer, Split
@@ -38,15 +38,19 @@ class Place:
         return f"http://{self.id}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Share:
-    """What the governor decided for alike viewers: how many get which rung."""
+    """Viewers who are alike to the governor, and what it decided: how many get which rung."""
 
     population: int
     held: int
-    second: int
-    rested: int
-    split: Split
+    best: int
+    takes: int
+    """The highest rung they play, whatever they may."""
+    alike: list[tuple[int, int]]
+    """The groups of `Population.counts` they are: what stands second, and whether rested."""
+    sessions: int = 0
+    split: Split = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,25 +262,43 @@ class SimulatedServer:
     ) -> list[Share]:
         """Which viewers of the `deciding` channels get another rung than they have."""
         shares: list[Share] = []
-        crowds: list[Crowd] = []
         for number, population in enumerate(populations):
             cap = self.cap(population.ladder)
-            menu = offers[population.ladder.channel]
-            for held, second, rested, count in _groups(population.counts, self.place.slot):
-                usable = second if population.governed else 0
-                best = _best(held, max(cap, usable), bool(rested))
-                menu_here = menu
-                if not population.governed and second > held:
-                    menu_here = tuple(menu[max(p, second)] for p in range(len(menu)))
-                crowds.append(Crowd(menu_here, held, best, count))
-                shares.append(Share(number, held, second, rested, ()))
+            shares += _alike(number, population, self.place.slot, cap)
+        crowds = []
+        for share in shares:
+            menu = offers[populations[share.population].ladder.channel]
+            if share.takes:
+                menu = tuple(menu[max(p, share.takes)] for p in range(len(menu)))
+            crowds.append(Crowd(menu, share.held, share.best, share.sessions))
         splits = self.governor.divide(now_s, self.sent_bytes, crowds)
+        for share, split in zip(shares, splits, strict=True):
+            share.split = split
         return [
-            Share(share.population, share.held, share.second, share.rested, split)
-            for share, crowd, split in zip(shares, crowds, splits, strict=True)
-            if split[crowd.held] != crowd.sessions
+            share
+            for share in shares
+            if share.split[share.held] != share.sessions
             and populations[share.population].ladder.channel in deciding
         ]
+
+
+def _alike(number: int, population: Population, slot: int, cap: int) -> list[Share]:
+    """The viewers at a place, by what matters to the governor."""
+    if slot >= len(population.counts):
+        return []
+    here = population.counts[slot].sum(axis=-1)
+    places = np.nonzero(here)
+    found: dict[tuple[int, int, int], Share] = {}
+    for held, second, rested, count in zip(
+        *(axis.tolist() for axis in places), here[places].tolist(), strict=True
+    ):
+        usable = second if population.governed else 0
+        takes = second if not population.governed and second > held else 0
+        best = _best(held, max(cap, usable), bool(rested))
+        share = found.setdefault((held, best, takes), Share(number, held, best, takes, []))
+        share.alike.append((second, rested))
+        share.sessions += count
+    return list(found.values())
 
 
 def _best(held: int, limit: int, rested: bool) -> int:
@@ -284,12 +306,3 @@ def _best(held: int, limit: int, rested: bool) -> int:
     if limit >= held:
         return limit
     return held - 1 if rested else held
-
-
-def _groups(counts: Counts, slot: int) -> list[tuple[int, int, int, int]]:
-    if slot >= len(counts):
-        return []
-    here = counts[slot].sum(axis=-1)
-    held, second, rested = np.nonzero(here)
-    found = here[held, second, rested]
-    return list(zip(held.tolist(), second.tolist(), rested.tolist(), found.tolist(), strict=True))

@@ -177,7 +177,8 @@ class Population:
         self._rates = np.array(ladder.average_bps, dtype=np.float32)
         self._steady = len(bank.bps) == 1
         self._resting = False
-        self._key_type: type[np.signedinteger[Any]] = np.int32
+        self._keys: NDArray[Any] = np.zeros(0, dtype=np.int32)
+        """Of each viewer, his place in `counts`, as of the last `count`."""
         self._all: dict[str, NDArray[Any]] = {
             name: np.zeros(1024, dtype=kind) for name, kind in _FIELDS.items()
         }
@@ -465,26 +466,26 @@ class Population:
         rungs, states = len(self._rates), len(STATES)
         shape = (servers, rungs, rungs, 2, states)
         counts = np.zeros(int(np.prod(shape)), dtype=np.intp)
-        self._key_type = np.int16 if len(counts) < 2**15 else np.int32
+        key_type = np.int16 if len(counts) < 2**15 else np.int32
+        if self._keys.dtype != key_type or len(self._keys) < len(self):
+            self._keys = np.empty(len(self._all["server"]), dtype=key_type)
         for part in self._blocks():
-            counts += np.bincount(self._keys(part), minlength=len(counts))
+            self._mark(part, self._keys[part])
+            counts += np.bincount(self._keys[part], minlength=len(counts))
         self.counts = counts.reshape(shape)
         self.by_rung = self.counts.sum(axis=(2, 3, 4) if self.governed else (1, 3, 4))
         self._resting = bool(self.counts[:, :, :, 0].any())
 
-    def _keys(self, part: slice) -> NDArray[np.signedinteger[Any]]:
+    def _mark(self, part: slice, key: NDArray[Any]) -> None:
         rungs = len(self._rates)
-        second = self.wish[part] if self.governed else self.rung[part]
-        key = self.server[part].astype(self._key_type)
-        key *= rungs
+        np.multiply(self.server[part], key.dtype.type(rungs), out=key, casting="unsafe")
         key += self.held[part]
         key *= rungs
-        key += second
+        key += self.wish[part] if self.governed else self.rung[part]
         key *= 2
         key += self.rest[part] == 0
         key *= len(STATES)
         key += self.state[part]
-        return key
 
     def lose(self, who: Picked, ready_s: Reals) -> None:
         """Their server is gone: they look for another from then on."""
@@ -493,18 +494,14 @@ class Population:
         self.tries[who] = 0
         self.calm[who] = False
 
-    def members(self, groups: NDArray[np.bool_]) -> tuple[Picked, NDArray[np.signedinteger[Any]]]:
-        """Who is in one of some groups, which are those of `counts` without the state: their
-        numbers, and the groups they are in."""
-        who, which = [], []
-        for part in self._blocks():
-            key = self._keys(part) // len(STATES)
-            there = np.flatnonzero(groups[key])
-            who.append(there + part.start)
-            which.append(key[there])
-        if not who:
-            return _NOBODY, np.zeros(0, dtype=np.int32)
-        return np.concatenate(who), np.concatenate(which)
+    def members(self, groups: NDArray[np.int16]) -> tuple[Picked, NDArray[np.int16]]:
+        """Who is in which of some groups, as of the last `count`; `groups` has the shape of
+        `counts`, and 0 stands for none."""
+        flat = groups.ravel()
+        found = [flat[self._keys[part]] for part in self._blocks()]
+        which = np.concatenate([*found, np.zeros(0, dtype=np.int16)])
+        who = np.flatnonzero(which)
+        return who, which[who]
 
     def at(self, *servers: int) -> Picked:
         """Who is at one of these servers."""

@@ -143,7 +143,8 @@ class World:
 
     # Who is where.
 
-    def _cut(self, region: str) -> bool:
+    def is_cut(self, region: str) -> bool:
+        """Whether viewers of a region reach no server now."""
         cuts = self.control.faults.active("region_cut", self.now_s)
         return any(fault.region in (None, region) for fault in cuts)
 
@@ -173,7 +174,7 @@ class World:
         who = who[population.ready_s[who] < self.now_s + self.scenario.step_s]
         if not len(who):
             return
-        if self._cut(population.region):
+        if self.is_cut(population.region):
             self._try_later(population, who)
             return
         fresh = population.state[who] == 0
@@ -220,7 +221,7 @@ class World:
     def _move(self, population: Population) -> None:
         """Steering, and sessions that are handed over."""
         ladder = population.ladder
-        if self._cut(population.region):
+        if self.is_cut(population.region):
             return
         step_s = self.scenario.step_s
         for leaving in self.placement.leaving(
@@ -255,7 +256,7 @@ class World:
         asking = []
         for population in self.populations:
             moment = moments[population.ladder.channel]
-            cut = self._cut(population.region)
+            cut = self.is_cut(population.region)
             population.ask(moment, cut=cut)
             heads += population.by_rung.sum(axis=1)
             asking.append((population.server, population.demand_bps))
@@ -269,7 +270,7 @@ class World:
         free = np.maximum(0.0, room_bps - wanted).astype(np.float32)
         for population in self.populations:
             moment = moments[population.ladder.channel]
-            cut = self._cut(population.region)
+            cut = self.is_cut(population.region)
             population.play(moment, free, level.astype(np.float32), cut=cut)
         self.wanted_bps, self.sent_bps = wanted, sent
         for slot, server in enumerate(slots):

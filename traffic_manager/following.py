@@ -46,10 +46,15 @@ class Scene:
     settings: PolicySettings
     short_since_s: Mapping[str, float]
     """Regions whose servers cannot carry what is wanted, and since when."""
+    supply: Supply
+    """What serves now."""
     short_bps: Mapping[str, float] = field(default_factory=dict)
     """How much of it they cannot carry."""
-    relay_bps: float = 0.0
-    """What one more relay would carry."""
+
+    @property
+    def relay_bps(self) -> float:
+        """What one more relay would carry."""
+        return self.supply.relay_bps
 
     def relays_of(self, order: str) -> list[Server]:
         return [server for server in self.servers.values() if server.order == order]
@@ -298,7 +303,7 @@ class FollowedLimit(Followed):
         return self.decided_at_s + self.lead_time_s + _LIMIT_FOLLOWED_S
 
     def look(self, scene: Scene) -> None:
-        supply = supply_of(list(scene.servers.values()), scene.settings, with_coming=False)
+        supply = scene.supply
         regions = list(scene.loads_bps) if self._everywhere else [self.record.region]
         before_s = self.short_s
         for region in regions:
@@ -347,7 +352,7 @@ class FollowedLift(Followed):
             self._again_at_s = _first(self._again_at_s, now_s)
 
     def look(self, scene: Scene) -> None:
-        supply = supply_of(list(scene.servers.values()), scene.settings, with_coming=False)
+        supply = scene.supply
         self._measure(self.record.region, supply, scene)
 
     def judge(self, scene: Scene) -> Judged:

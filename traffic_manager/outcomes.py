@@ -101,6 +101,6 @@ class Outcomes:
             loads_bps,
             self.settings,
             self._short_since_s,
+            supply,
             short_bps,
-            supply.relay_bps,
         )

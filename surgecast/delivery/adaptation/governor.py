@@ -172,7 +172,8 @@ class Governor:
         """Within what is allowed less a margin; who is there stays while part of that is free."""
         held = [crowd.lowered() for crowd in crowds]
         stay = [_all_at(crowd, crowd.best) for crowd in held]
-        stay_bps, ample_bps = _rate(held, stay), self._ample(allowed_bps)
+        stay_bps = sum(c.sessions * c.offers[c.best].rate_bps for c in held)
+        ample_bps = self._ample(allowed_bps)
         if stay_bps > allowed_bps - _HELD_SHARE * (allowed_bps - ample_bps):
             return allocate([_group(crowd) for crowd in held], ample_bps)
         if all(crowd.best >= crowd.held for crowd in crowds):
