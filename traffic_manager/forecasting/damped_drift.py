@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from traffic_manager.forecasting.expert import Expert
-from traffic_manager.forecasting.past import Past, Values
+from traffic_manager.forecasting.packing import Values
+from traffic_manager.forecasting.past import Past
 
 WINDOW_STEPS = 15
 DAMPING_STEPS = 60.0

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from traffic_manager.forecasting.fits import FitJob, Fitted
-from traffic_manager.forecasting.past import Past, Values
+from traffic_manager.forecasting.packing import Values
+from traffic_manager.forecasting.past import Past
 
 
 class Expert(ABC):
@@ -42,6 +43,15 @@ class Expert(ABC):
     def fitted(self, result: Fitted) -> None:
         """What a job that was wanted found. Raises ValueError for what is not for this one."""
         raise ValueError(f"{self.kind} wanted no fit, and got one for {result.expert}")
+
+    @property
+    def voices(self) -> tuple[str, ...]:
+        """Names of its opinions: most have one, some are several that share their work."""
+        return (self.kind,)
+
+    def opinions(self, past: Past) -> Values:
+        """What each voice expects, shape (horizons, voices)."""
+        return self.expect(past)[:, None]
 
     def explain(self) -> dict[str, Any]:
         """What it goes by now: JSON."""

@@ -1,9 +1,12 @@
 """A mix of experts whose weights follow who was right, horizon by horizon. Pure.
 
-Multiplicative weights with delayed feedback (Freund and Schapire 1997): when the time that was
-forecast has come, each expert's weight is lowered by how wrong it was, in units of what persistence
-has been wrong by lately. A little of the weight is shared out anew each time (Herbster and Warmuth
-1998), so that no expert is lost for ever. Most weight begins on persistence: others must earn it.
+Multiplicative weights with delayed feedback (Freund and Schapire 1997). When the time that was
+forecast has come, what counts is not how wrong an expert was by himself but whether more of him
+would have made the mix less wrong (the gradient of its absolute error; Cesa-Bianchi and Lugosi
+2006, section 2.5): so experts that err to opposite sides are both kept. Losses are in units of what
+persistence has been wrong by lately. A little of the weight goes back to where it began each time
+(Herbster and Warmuth 1998), so that no expert is lost for ever. Most of it begins on persistence:
+others must earn theirs.
 """
 
 import math
@@ -14,17 +17,18 @@ import numpy as np
 
 from traffic_manager.forecasting.expert import Expert
 from traffic_manager.forecasting.fits import FitJob, Fitted
-from traffic_manager.forecasting.notes import Notes, steps_of
-from traffic_manager.forecasting.past import Past, Values
+from traffic_manager.forecasting.notes import Due, Notes, steps_of
+from traffic_manager.forecasting.packing import Values, packed, unpacked
+from traffic_manager.forecasting.past import Past
 
 _RATE = 0.2
-"""How fast weights follow; per loss of one usual error of persistence."""
+"""How fast weights follow, per loss of one usual error of persistence."""
 _SHARE = 0.002
-"""Of all weight, shared out anew at each feedback."""
+"""Of all weight, goes back to where it began at each feedback."""
 _START = 0.8
-"""Weight of the first expert (persistence) before anything is known."""
+"""Weight of persistence before anything is known."""
 _LOSS_MAX = 4.0
-_USUAL_STEPS = 200
+_USUAL_NOTES = 200
 
 
 class Hedge(Expert):
@@ -41,38 +45,49 @@ class Hedge(Expert):
         super().__init__(step_s=step_s, horizons_s=horizons_s)
         self.kind = kind
         self.experts = dict(experts)
-        shape = (len(self.horizons_s), len(self.experts))
+        self.voices_known = tuple(
+            f"{name}.{voice}" if len(expert.voices) > 1 else name
+            for name, expert in self.experts.items()
+            for voice in expert.voices
+        )
+        shape = (len(self.horizons_s), len(self.voices_known))
         rest = (1 - _START) / max(1, shape[1] - 1)
-        self._weights: Values = np.full(shape, rest)
-        self._weights[:, 0] = 1 - rest * (shape[1] - 1)
+        self._start: Values = np.full(shape[1], rest)
+        self._start[0] = 1 - rest * (shape[1] - 1)
+        self._weights: Values = np.tile(self._start, (shape[0], 1))
         self._usual: Values = np.zeros(shape[0])
         """What persistence has been wrong by lately."""
-        self._seen = [0] * shape[0]
+        self._seen: Values = np.zeros(shape[0])
         self._opinions: Values = np.zeros(shape)
-        self._notes = Notes(steps_of(self.horizons_s, step_s), shape[1])
+        self._notes = Notes(steps_of(self.horizons_s, step_s), shape[1] + 1)
 
     def learn(self, past: Past) -> None:
-        for place, opinions, came in self._notes.due(past):
-            self._weigh(place, np.abs(opinions - came))
-        for number, expert in enumerate(self.experts.values()):
+        for due in self._notes.due(past):
+            self._weigh(due)
+        for expert in self.experts.values():
             expert.learn(past)
-            self._opinions[:, number] = np.maximum(expert.expect(past), 0.0)
-        self._notes.put(past.step, self._opinions)
+        opinions = [expert.opinions(past) for expert in self.experts.values()]
+        self._opinions = np.maximum(np.concatenate(opinions, axis=1), 0.0)
+        if self._notes.wanted(past.step):
+            mixed = self.expect(past)[:, None]
+            self._notes.put(past.step, np.concatenate([self._opinions, mixed], axis=1))
 
     def expect(self, past: Past) -> Values:
         expected: Values = (self._weights * self._opinions).sum(axis=1)
         return expected
 
-    def _weigh(self, place: int, errors: Values) -> None:
-        self._seen[place] += 1
-        rate = 1 / min(self._seen[place], _USUAL_STEPS)
-        self._usual[place] += rate * (float(errors[0]) - self._usual[place])
-        if self._usual[place] <= 0:
-            return
-        losses = np.minimum(errors / self._usual[place], _LOSS_MAX)
-        weights = self._weights[place] * np.exp(-_RATE * (losses - losses.min()))
-        weights /= weights.sum()
-        self._weights[place] = (1 - _SHARE) * weights + _SHARE / len(weights)
+    def _weigh(self, due: Due) -> None:
+        places, opinions, mixed = due.places, due.rows[:, :-1], due.rows[:, -1]
+        seen = np.minimum(self._seen[places] + 1, _USUAL_NOTES)
+        errors = np.abs(opinions[:, 0] - due.came)
+        usual = self._usual[places] + (errors - self._usual[places]) / seen
+        self._seen[places], self._usual[places] = seen, usual
+        side = np.where(usual > 1e-9 * due.came, np.sign(mixed - due.came), 0.0)
+        unit = np.where(usual > 0, usual, 1.0)
+        losses = (opinions - mixed[:, None]) * (side / unit)[:, None]
+        raised = self._weights[places] * np.exp(-_RATE * np.clip(losses, -_LOSS_MAX, _LOSS_MAX))
+        raised /= raised.sum(axis=1, keepdims=True)
+        self._weights[places] = (1 - _SHARE) * raised + _SHARE * self._start
 
     def wanted_fit(self) -> FitJob | None:
         wanted = (expert.wanted_fit() for expert in self.experts.values())
@@ -85,7 +100,7 @@ class Hedge(Expert):
 
     def explain(self) -> dict[str, Any]:
         weights = {
-            f"{horizon_s:g}": dict(zip(self.experts, map(_rounded, row), strict=True))
+            f"{horizon_s:g}": dict(zip(self.voices_known, map(_rounded, row), strict=True))
             for horizon_s, row in zip(self.horizons_s, self._weights, strict=True)
         }
         experts = {name: expert.explain() for name, expert in self.experts.items()}
@@ -93,19 +108,19 @@ class Hedge(Expert):
 
     def save(self) -> Mapping[str, Any]:
         return {
-            "weights": self._weights.tolist(),
-            "usual": self._usual.tolist(),
-            "seen": list(self._seen),
-            "opinions": self._opinions.tolist(),
+            "weights": packed(self._weights),
+            "usual": packed(self._usual),
+            "seen": packed(self._seen),
+            "opinions": packed(self._opinions),
             "notes": self._notes.save(),
             "experts": {name: dict(expert.save()) for name, expert in self.experts.items()},
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        self._weights[:] = state["weights"]
-        self._usual[:] = state["usual"]
-        self._seen = [int(count) for count in state["seen"]]
-        self._opinions[:] = state["opinions"]
+        self._weights[:] = unpacked(state["weights"])
+        self._usual[:] = unpacked(state["usual"])
+        self._seen[:] = unpacked(state["seen"])
+        self._opinions[:] = unpacked(state["opinions"])
         self._notes.load(state["notes"])
         for name, expert in self.experts.items():
             expert.load(state["experts"][name])

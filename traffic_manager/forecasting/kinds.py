@@ -9,9 +9,19 @@ from traffic_manager.forecasting.boosting import Boosting
 from traffic_manager.forecasting.damped_drift import DampedDrift
 from traffic_manager.forecasting.expert import Expert
 from traffic_manager.forecasting.hedge import Hedge
+from traffic_manager.forecasting.holt import Holt
+from traffic_manager.forecasting.least_squares import LeastSquares, Model
 from traffic_manager.forecasting.persistence import Persistence
+from traffic_manager.forecasting.seasonal import Seasonal
 
-KINDS = ("persistence", "damped_drift", "hedge", "boosting")
+KINDS = ("persistence", "damped_drift", "holt", "rls", "seasonal", "hedge", "boosting")
+
+_MODELS = (
+    Model("slow", 0.9995, seasonal=False),
+    Model("fast", 0.998, seasonal=False),
+    Model("seasonal", 0.9995),
+    Model("seasonal_fast", 0.998),
+)
 
 
 def make_hedge(
@@ -23,14 +33,19 @@ def make_hedge(
 ) -> Hedge:
     """The mix of all experts, and of `extra` ones: each is called with `step_s` and `horizons_s`,
     and shown by its kind."""
+    given: dict[str, Any] = {"step_s": step_s, "horizons_s": horizons_s}
     experts: list[tuple[str, Expert]] = [
-        ("persistence", Persistence(step_s=step_s, horizons_s=horizons_s))
+        ("persistence", Persistence(**given)),
+        ("damped_drift_10", DampedDrift(**given, window_steps=10, damping_steps=10)),
+        ("damped_drift_20", DampedDrift(**given, window_steps=20, damping_steps=60)),
+        ("damped_drift_40", DampedDrift(**given, window_steps=40, damping_steps=60)),
+        ("holt", Holt(**given)),
+        ("smoothing", Holt(**given, level_rate=0.4, trend_rate=0.0)),
+        ("rls", LeastSquares(**given, models=_MODELS)),
+        ("yesterday", Seasonal(**given, days=(1,))),
+        ("three_days", Seasonal(**given, days=(1, 2, 3))),
+        ("last_week", Seasonal(**given, days=(7,))),
     ]
-    for window, damping in ((3, 10.0), (8, 30.0), (15, 60.0)):
-        drift = DampedDrift(
-            step_s=step_s, horizons_s=horizons_s, window_steps=window, damping_steps=damping
-        )
-        experts.append((f"damped_drift_{window}", drift))
     for make in extra:
         expert = make(step_s=step_s, horizons_s=horizons_s)
         experts.append((expert.kind, expert))
@@ -40,6 +55,9 @@ def make_hedge(
 _EXPERTS: Mapping[str, Callable[..., Expert]] = {
     "persistence": Persistence,
     "damped_drift": DampedDrift,
+    "holt": Holt,
+    "rls": LeastSquares,
+    "seasonal": Seasonal,
     "hedge": make_hedge,
     "boosting": partial(make_hedge, kind="boosting", extra=(Boosting,)),
 }

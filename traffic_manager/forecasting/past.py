@@ -6,15 +6,19 @@ by a straight line, and after a longer one the past begins anew. Bounded by `kep
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Values = NDArray[np.float64]
+from traffic_manager.forecasting.days import SEASONS, Days
+from traffic_manager.forecasting.packing import Values, packed, unpacked
+
+__all__ = ["BRIDGED_STEPS", "KEPT_STEPS", "Past", "Values"]
 
 KEPT_STEPS = 2048
+_USUAL_STEPS = 10_000
+_GROUND = 0.004
 BRIDGED_STEPS = 5
 """A silence of up to so many steps is bridged; a longer one is a gap."""
 
@@ -22,7 +26,12 @@ BRIDGED_STEPS = 5
 class Past:
     """The latest values of one series, one each step."""
 
-    def __init__(self, step_s: float, kept_steps: int = KEPT_STEPS) -> None:
+    def __init__(
+        self,
+        step_s: float,
+        horizons_s: Sequence[float] | Values = (60.0,),
+        kept_steps: int = KEPT_STEPS,
+    ) -> None:
         self.step_s = step_s
         self.kept_steps = kept_steps
         self.at_s = -math.inf
@@ -33,6 +42,13 @@ class Past:
         """Grid steps that the last sample took: 0 where it replaced one, 1 after a gap."""
         self.step = 0
         """Number of the last grid step; it goes on through gaps."""
+        self.days = Days(step_s)
+        self._horizons_s: Values = np.asarray(horizons_s, dtype=np.float64)
+        self.growths: Values = np.zeros((len(self._horizons_s), len(SEASONS)))
+        """What `days` says of growth over the horizons at this time; new once a block."""
+        self.usual = 0.0
+        """Mean level over a long time."""
+        self._seen = 0
         self._grid_s = 0.0
         """Time of the last grid step."""
         self._buffer: Values = np.zeros(2 * kept_steps)
@@ -66,6 +82,17 @@ class Past:
             self.step += self.added
             self._follow(at_s)
         self.at_s, self.level = at_s, value
+        self._seen = min(self._seen + 1, _USUAL_STEPS)
+        self.usual += (value - self.usual) / self._seen
+        block = self.days.newest
+        self.days.add(at_s, value)
+        if self.days.newest != block:
+            self.growths = self.days.growths(self._horizons_s, self.ground)
+
+    @property
+    def ground(self) -> float:
+        """What is added before a logarithm is taken: a small share of what is usual."""
+        return max(_GROUND * self.usual, 1e-12)
 
     def recent(self, count: int) -> Values:
         """The latest values, oldest first: up to `count`, fewer where there are not as many. A
@@ -78,8 +105,12 @@ class Past:
             "at_s": self.at_s if math.isfinite(self.at_s) else None,
             "level": self.level,
             "step": self.step,
+            "usual": self.usual,
+            "seen": self._seen,
+            "days": self.days.save(),
+            "growths": packed(self.growths),
             "grid_s": self._grid_s,
-            "values": self.recent(self.kept_steps).tolist(),
+            "values": packed(self.recent(self.kept_steps)),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -87,9 +118,12 @@ class Past:
         self.at_s = -math.inf if state["at_s"] is None else float(state["at_s"])
         self.level = float(state["level"])
         self.step = int(state["step"])
+        self.usual, self._seen = float(state["usual"]), int(state["seen"])
+        self.days.load(state["days"])
+        self.growths = unpacked(state["growths"])
         self._grid_s = float(state["grid_s"])
         self._end = self._count = 0
-        for value in state["values"]:
+        for value in unpacked(state["values"]):
             self._append(float(value))
 
     def _append(self, value: float) -> None:

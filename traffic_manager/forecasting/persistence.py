@@ -3,7 +3,8 @@
 import numpy as np
 
 from traffic_manager.forecasting.expert import Expert
-from traffic_manager.forecasting.past import Past, Values
+from traffic_manager.forecasting.packing import Values
+from traffic_manager.forecasting.past import Past
 
 
 class Persistence(Expert):

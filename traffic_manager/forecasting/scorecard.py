@@ -17,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 
 from traffic_manager.forecasting.base import QUANTILES, Forecast
-from traffic_manager.forecasting.past import Values
+from traffic_manager.forecasting.packing import Values
 
 _HALF_LIFE_STEPS = 600
 _HALF_LIFE_HORIZONS = 4

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from traffic_manager.forecasting.base import QUANTILES, Forecast
-from traffic_manager.forecasting.persistence import Persistence
+from traffic_manager.forecasting.kinds import make_forecaster
 from traffic_manager.forecasting.scorecard import Scorecard
 
 H = 10.0
@@ -38,7 +38,7 @@ def test_who_is_half_as_wrong_as_persistence_has_a_mase_of_a_half():
 
 
 def test_persistence_has_a_mase_of_one():
-    stays = Persistence()
+    stays = make_forecaster("persistence", step_s=1.0, horizons_s=(H,))
 
     def expect(at_s, value):
         stays.learn(at_s, value)
