@@ -31,6 +31,7 @@ from traffic_manager.fitting import Fitting
 from traffic_manager.forecasting.series import Series
 from traffic_manager.forecasts_file import ForecastsFile
 from traffic_manager.gauges import (
+    watch_fits,
     watch_forecasts,
     watch_manager,
     watch_process,
@@ -133,6 +134,7 @@ class ManagerApp:
         metrics = Metrics()
         watch_manager(metrics, self.manager)
         watch_forecasts(metrics, self._forecast_series)
+        watch_fits(metrics, self._fitting)
         watch_viewers(metrics, self.join, self.steer)
         watch_process(metrics, self.recorder, self.events)
         if self.recorder is not None:

@@ -45,6 +45,10 @@ class Fitting:
         self._clock = clock
         self._timeout_s = timeout_s
         self._command = tuple(command)
+        self.done, self.not_done = 0, 0
+        """Fits that found a model, and that did not."""
+        self.took_s: float | None = None
+        """The last one that did."""
         self._tried_at_s: dict[str, float] = {}
         self._not_before_s: dict[str, float] = {}
 
@@ -67,10 +71,13 @@ class Fitting:
             if self._series().get(region) is series:
                 series.forecaster.fitted(fitted)
         except (LocalError, ValueError, KeyError, TypeError) as error:
+            self.not_done += 1
             self._not_before_s[region] = self._clock.now() + _RETRY_AFTER_S
             self._failed(f"no model fitted for {region}: {error}; the mix goes on without it")
             return True
-        _log.info("fitted", region=region, took_s=round(self._clock.now() - began_s, 1))
+        self.done += 1
+        self.took_s = self._clock.now() - began_s
+        _log.info("fitted", region=region, took_s=round(self.took_s, 1))
         return True
 
     def _next(self) -> tuple[str, Series, FitJob] | None:

@@ -6,6 +6,7 @@ from typing import Any
 from surgecast.metrics import Metrics, Sample
 from traffic_manager.api.events import Events
 from traffic_manager.demand import Load
+from traffic_manager.fitting import Fitting
 from traffic_manager.fleet import STATES
 from traffic_manager.following import VERDICTS
 from traffic_manager.forecasting.base import QUANTILES
@@ -150,6 +151,22 @@ def watch_forecasts(metrics: Metrics, series: Callable[[], Mapping[str, Series]]
         "Samples that a forecaster could not take as they were, by what was wrong",
         ("region", "kind"),
         repairs,
+    )
+
+
+def watch_fits(metrics: Metrics, fitting: Fitting) -> None:
+    """Show what became of fits outside."""
+    metrics.counter(
+        "surgecast_forecast_fits",
+        "Fits of a model for one region",
+        ("outcome",),
+        lambda: [Sample(fitting.done, ("done",)), Sample(fitting.not_done, ("failed",))],
+    )
+    metrics.gauge(
+        "surgecast_forecast_fit_seconds",
+        "How long the last fit took that found a model",
+        (),
+        lambda: _known(fitting.took_s),
     )
 
 

@@ -62,6 +62,7 @@ async def test_a_model_comes_back_from_a_real_process():
     assert await worker.look() and told == []
     explained = regions["east"].forecaster.explain()
     assert explained["fitted_s_ago"] == 0.0
+    assert (worker.done, worker.not_done, worker.took_s) == (1, 0, 0.0)
     assert not await worker.look()  # and none is wanted any more
 
 
@@ -82,6 +83,7 @@ async def test_a_fit_that_fails_is_told_once_and_tried_again_later(code, why, ti
     assert not await worker.look()
     clock.advance(3600.0)
     assert await worker.look() and len(told) == 2 and not region.got
+    assert (worker.done, worker.not_done, worker.took_s) == (0, 2, None)
 
 
 async def test_a_command_that_is_none_is_told_too():

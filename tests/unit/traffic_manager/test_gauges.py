@@ -2,10 +2,12 @@
 
 import pytest
 
+from surgecast.clock import ManualClock
 from surgecast.metrics import Metrics
+from traffic_manager.fitting import Fitting
 from traffic_manager.forecasting.base import QUANTILES
 from traffic_manager.forecasting.series import Series
-from traffic_manager.gauges import watch_forecasts
+from traffic_manager.gauges import watch_fits, watch_forecasts
 
 
 def shown(series: dict[str, Series]) -> dict[str, float]:
@@ -60,3 +62,14 @@ def test_one_that_is_not_believed_and_what_was_repaired_are_shown():
     found = shown({"east": series})
     assert found['surgecast_forecast_used{region="east"}'] == 0
     assert found['surgecast_forecast_repairs_total{kind="gap",region="east"}'] == 3
+
+
+def test_fits_are_counted_by_outcome():
+    fitting = Fitting(dict, print, ManualClock())
+    fitting.done, fitting.not_done = 3, 1
+    metrics = Metrics()
+    watch_fits(metrics, fitting)
+    text = metrics.render().decode()
+    assert 'surgecast_forecast_fits_total{outcome="done"} 3.0' in text
+    assert 'surgecast_forecast_fits_total{outcome="failed"} 1.0' in text
+    assert "\nsurgecast_forecast_fit_seconds " not in text, "none was done yet"
