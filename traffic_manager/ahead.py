@@ -5,8 +5,9 @@ what a region will want is the larger of its forecast, and of the event with the
 other channels.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from traffic_manager.calendar import Expected
 from traffic_manager.demand import Demand, wanted_bps
@@ -73,6 +74,21 @@ def with_events(ahead: Ahead, events: Mapping[Place, float], demand: Demand) -> 
     return replace(
         ahead, upper_bps=upper, likely_bps=likely, quantiles_bps=quantiles, channels_bps=channels
     )
+
+
+def told_with_events(
+    told: dict[str, Any], region: str, events: Sequence[Mapping[Place, float]], demand: Demand
+) -> dict[str, Any]:
+    """What `Forecasts.told` says of a region, with the events up to each of its horizons."""
+    if not any(place[0] == region for near in events for place in near):
+        return told
+    columns = []
+    for near, column in zip(events, zip(*told["quantiles_bps"].values(), strict=True), strict=True):
+        own = {place: bps for place, bps in near.items() if place[0] == region}
+        raised = with_events(Ahead({}, {}, [], {region: column}), own, demand)
+        columns.append([round(bps) for bps in raised.quantiles_bps[region]])
+    rows = map(list, zip(*columns, strict=True))
+    return told | {"quantiles_bps": dict(zip(told["quantiles_bps"], rows, strict=True))}
 
 
 @dataclass(frozen=True, slots=True)

@@ -365,7 +365,9 @@ class ManagerApp:
 
     def calendar(self) -> Sequence[dict[str, Any]]:
         manager = self.manager
-        return manager.calendar.shown(self._clock.utc(), manager.lead_time_s)
+        shown = manager.calendar.shown(self._clock.utc(), manager.lead_time_s)
+        shares = {e.name: manager.attendance.told(e) for e in manager.calendar.settings.events}
+        return [event | {"comes": shares[str(event["name"])]} for event in shown]
 
     async def old_decision(self, number: str) -> Mapping[str, Any] | None:
         """Raises LocalError where the history cannot be read."""

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 from surgecast.control.messages import ServerReport
 from surgecast.errors import RemoteError
-from traffic_manager.ahead import Ahead, events_bps, with_events
+from traffic_manager.ahead import Ahead, Place, events_bps, told_with_events, with_events
+from traffic_manager.attendance import Attendance
 from traffic_manager.calendar import Calendar
 from traffic_manager.demand import Demand, DemandMeter
 from traffic_manager.directives import (
@@ -118,6 +119,7 @@ class Manager:
         self.forecasts: ForecastsLike = forecasts or forecasts_for(settings)
         self.policy: PolicyLike = policy or Policy(settings.policy)
         self.calendar = Calendar(settings.calendar)
+        self.attendance = Attendance()
         self.start_times = StartTimes()
         self.logbook = Logbook(boot)
         self.outcomes = Outcomes(settings.policy)
@@ -207,7 +209,7 @@ class Manager:
         self._regions, self._channels = self.regions(), self.channels()
         servers = list(self.fleet)
         self.demand = self._meter.measure(servers, now_s, self.settings.policy.wanted_rungs)
-        self.ahead = ahead = self._expect(servers, now_s, utc)
+        self.ahead = ahead = self._expect(now_s, utc)
         if self._may_decide(now_s):
             view = View(
                 now_s,
@@ -235,7 +237,7 @@ class Manager:
         settled = now_s - self._began_at_s >= self.settings.settle_s
         return settled and any(s.role == "origin" for s in self.fleet.serving())
 
-    def _expect(self, servers: Sequence[Server], now_s: float, utc: float) -> Ahead:
+    def _expect(self, now_s: float, utc: float) -> Ahead:
         """What is forecast, and what is in the calendar."""
         # Before every server could report, and without an origin, demand is not what it seems.
         known = self._may_decide(now_s)
@@ -246,9 +248,20 @@ class Manager:
         for region in ahead.believed_again:
             self.logbook.incident("forecast", f"forecast of {region} is used again", utc)
         self.forecasts.forget(dict.fromkeys({*self.regions(), *self.demand.by_region()}))
-        coming = self.calendar.expected(utc, self.lead_time_s)
-        events = events_bps(coming, servers, self.settings.policy.wanted_rungs)
-        return with_events(ahead, events, self.demand)
+        if known:
+            self.attendance.look(self.calendar, self.demand, utc)
+        return with_events(ahead, self._events_bps(self.lead_time_s, utc), self.demand)
+
+    def _events_bps(self, horizon_s: float, utc: float) -> dict[Place, float]:
+        """What events make viewers want within a horizon, as far as they come true."""
+        coming = self.attendance.corrected(self.calendar.expected(utc, horizon_s), self.calendar)
+        return events_bps(coming, list(self.fleet), self.settings.policy.wanted_rungs)
+
+    def forecast_told(self, region: str, utc: float) -> dict[str, Any]:
+        """Quantiles of a region with the events in them, and what they go by: JSON."""
+        told = self.forecasts.told(region)
+        events = [self._events_bps(h, utc) for h in told.get("horizons_s", ())]
+        return told_with_events(told, region, events, self.demand)
 
     def _publish(self) -> None:
         self.bulletin = bulletin(
@@ -305,7 +318,7 @@ class Manager:
     def _told(self, region: str, utc: float) -> dict[str, Any]:
         """What is put on record must not keep anything from being done."""
         try:
-            return self.forecasts.told(region)
+            return self.forecast_told(region, utc)
         except Exception as error:  # whatever a forecaster is made of
             text = f"what was forecast for {region} is not on record: {error}"
             self.logbook.incident("forecast", text, utc)

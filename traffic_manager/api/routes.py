@@ -242,7 +242,7 @@ class ManagerApi:
         return _answer(ShadowAnswer.model_validate(self._manager.outcomes.shadow.told()))
 
     async def get_forecasts(self, request: web.Request) -> web.Response:
-        return _answer(forecasts_answer(self._manager))
+        return _answer(forecasts_answer(self._manager, self._clock.utc()))
 
     async def get_calendar(self, request: web.Request) -> web.Response:
         return _answer(CalendarAnswer(events=list(self._operations.calendar())))

@@ -119,13 +119,13 @@ def one_decision(
     return OneDecisionAnswer(**known, so_far=so_far, remembered=remembered)
 
 
-def forecasts_answer(manager: Manager) -> ForecastsAnswer:
-    settings = manager.settings.forecasting
+def forecasts_answer(manager: Manager, utc: float) -> ForecastsAnswer:
+    settings, known = manager.settings.forecasting, manager.forecasts.regions()
     return ForecastsAnswer(
         kind=settings.kind,
         quantile=settings.quantile,
         lead_time_s=round(manager.lead_time_s, 3),
-        regions={name: manager.forecasts.told(name) for name in manager.forecasts.regions()},
+        regions={name: manager.forecast_told(name, utc) for name in known},
     )
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.fleets import LADDER, channel_report, origin_report
-from traffic_manager.ahead import Ahead, events_bps, with_events
+from traffic_manager.ahead import Ahead, events_bps, told_with_events, with_events
 from traffic_manager.calendar import Expected
 from traffic_manager.demand import Demand, Load
 from traffic_manager.fleet import Fleet
@@ -62,3 +62,12 @@ def test_an_event_counts_at_the_rate_that_its_viewers_are_to_have():
         ("east", "final"): 10 * LADDER[1].average_bps
     }
     assert events_bps([], list(fleet), {}) == {}
+
+
+def test_what_is_told_of_a_region_includes_its_events_at_the_horizons_they_come_within():
+    told = {"horizons_s": [10.0, 60.0], "quantiles_bps": {"0.5": [9, 9], "0.95": [12, 70]}}
+    events = [{}, {("east", "final"): 50.0, ("west", "final"): 1000.0}]
+    found = told_with_events(told, "east", events, demand(final=0))
+    assert found["quantiles_bps"] == {"0.5": [9, 50], "0.95": [12, 70]}
+    assert told["quantiles_bps"]["0.5"] == [9, 9], "what came in is not changed"
+    assert told_with_events(told, "north", events, demand(final=0)) is told
