@@ -6,7 +6,7 @@ need: as many in each minute as its load asks for (docs/decisions/0037-crossings
 """
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from simulation.backtest.measures import Chosen
 from simulation.backtest.rolling import Rolled
 from simulation.backtest.trace import Trace, Values
+from simulation.backtest.training import with_room
 
 HOLD_S = 600.0
 OVERLOADED_MAX = 0.003
@@ -110,22 +111,29 @@ def load_ordered_for(rolled: Rolled, relays: Relays, margin: Margin) -> Values:
     return load
 
 
-def chosen_reactive(trace: Trace, training: Chosen, relays: Relays) -> Margin:
-    """The cheapest in training that is seldom enough overloaded."""
+def chosen_reactive(trace: Trace, relays: Relays) -> Margin:
+    """The cheapest on this trace, which is that of the training, that is seldom overloaded."""
+    every = np.ones(len(trace), dtype=np.bool_)
     tried = [Margin(multiplier) for multiplier in MULTIPLIERS_TRIED]
-    return _cheapest((margin, reactive(trace, training, relays, margin)) for margin in tried)
+    costs = [reactive(trace, every, relays, margin) for margin in tried]
+    return _cheapest(tried, costs, _allowed(trace, relays))
 
 
-def chosen_predictive(rolled: Rolled, training: Chosen, relays: Relays) -> Margin:
+def chosen_predictive(rolled: Rolled, relays: Relays) -> Margin:
     """As for the reactive rule, with a choice of quantiles."""
-    pairs = itertools.product(MULTIPLIERS_TRIED, QUANTILES_TRIED)
-    tried = [Margin(*pair) for pair in pairs]
-    return _cheapest((margin, predictive(rolled, training, relays, margin)) for margin in tried)
+    every = np.ones(len(rolled.trace), dtype=np.bool_)
+    tried = [Margin(*pair) for pair in itertools.product(MULTIPLIERS_TRIED, QUANTILES_TRIED)]
+    costs = [predictive(rolled, every, relays, margin) for margin in tried]
+    return _cheapest(tried, costs, _allowed(rolled.trace, relays))
 
 
-def _cheapest(tried: Iterable[tuple[Margin, Cost]]) -> Margin:
-    def rank(one: tuple[Margin, Cost]) -> tuple[float, float]:
-        _, found = one
-        return max(found.overloaded, OVERLOADED_MAX), found.relative
+def _allowed(trace: Trace, relays: Relays) -> float:
+    """Overloaded steps come in runs: about as long as a start takes."""
+    return with_room(OVERLOADED_MAX, len(trace), relays.start_s / trace.step_s)
 
-    return min(tried, key=rank)[0]
+
+def _cheapest(tried: Sequence[Margin], costs: Sequence[Cost], allowed: float) -> Margin:
+    def rank(place: int) -> tuple[float, float]:
+        return max(costs[place].overloaded, allowed), costs[place].relative
+
+    return tried[min(range(len(tried)), key=rank)]

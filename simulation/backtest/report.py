@@ -66,14 +66,7 @@ def score_rows(outcome: Outcome) -> tuple[list[str], list[list[str]]]:
 
 
 def alarm_rows(outcome: Outcome) -> tuple[list[str], list[list[str]]]:
-    names = [
-        "alarm",
-        "crossings",
-        "missed",
-        "median lead",
-        "mean lead",
-        "false a day and threshold",
-    ]
+    names = ["alarm", "crossed", "missed", "median", "mean", "false a day", "minutes"]
     every = [outcome.reactive_alarms, *(found.alarms for found in outcome.findings)]
     return names, [_alarm_cells(alarms) for alarms in every]
 
@@ -112,6 +105,7 @@ def _alarm_cells(alarms: Alarms) -> list[str]:
         str(alarms.missed),
         *("" if math.isnan(lead) else f"{lead / 60:.1f} min" for lead in leads),
         f"{alarms.false_per_day:.2f}",
+        f"{alarms.minutes_per_day:.0f}",
     ]
 
 

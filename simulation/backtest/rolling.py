@@ -31,6 +31,8 @@ class Rolled:
     """The point forecast: shape (steps, horizons)."""
     quantiles: NDArray[np.float32]
     """Shape (steps, horizons, quantiles), quantiles as `QUANTILES`."""
+    fits: int = 0
+    """Models that were fitted on the way."""
 
     def truth(self, horizon_s: float) -> Values:
         """What came, at each step's time plus the horizon; NaN where nobody knows."""
@@ -51,6 +53,15 @@ class Rolled:
         columns = self.quantiles[:, near, QUANTILES.index(quantile)]
         return np.asarray(columns.max(axis=1), dtype=np.float64)
 
+    def only(self, kept: NDArray[np.bool_]) -> "Rolled":
+        """On these steps, which follow one another."""
+        trace, expected, quantiles = (
+            self.trace.only(kept),
+            self.expected[kept],
+            self.quantiles[kept],
+        )
+        return Rolled(self.kind, trace, self.horizons_s, expected, quantiles, self.fits)
+
     def _place(self, horizon_s: float) -> int:
         return self.horizons_s.index(horizon_s)
 
@@ -63,15 +74,17 @@ def roll(
     forecaster = make_forecaster(kind, step_s=trace.step_s, horizons_s=horizons)
     expected = np.empty((len(trace), len(horizons)), dtype=np.float32)
     quantiles = np.empty((len(trace), len(horizons), len(QUANTILES)), dtype=np.float32)
+    fits = 0
     for step, (at_s, value) in enumerate(zip(trace.at_s, trace.values, strict=True)):
         forecaster.learn(float(at_s), float(value))
         if (job := forecaster.wanted_fit()) is not None:
             forecaster.fitted(job.run())
+            fits += 1
         said = forecaster.forecast(horizons)
         expected[step], quantiles[step] = said.expected, said.values
         if progress is not None and step % _REPORTED_STEPS == 0:
             progress(step, len(trace))
-    return Rolled(kind, trace, horizons, expected, quantiles)
+    return Rolled(kind, trace, horizons, expected, quantiles, fits)
 
 
 def checked_horizons(trace: Trace, horizons_s: Sequence[float]) -> tuple[float, ...]:

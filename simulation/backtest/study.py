@@ -162,17 +162,17 @@ def _peak(trace: Trace) -> float:
 
 def _alarm_rule(rolled: Rolled, when: Periods, thresholds: Sequence[float]) -> AlarmRule:
     if when.trains:
-        return crossings.chosen_rule(rolled, when.training, thresholds)
+        return crossings.chosen_rule(rolled.only(when.training), thresholds)
     return AlarmRule(measures.BOUND, rolled.horizons_s[-1], 1.0)
 
 
 def _margin(rolled: Rolled, when: Periods, relays: Relays) -> Margin:
     if when.trains:
-        return relay_cost.chosen_predictive(rolled, when.training, relays)
+        return relay_cost.chosen_predictive(rolled.only(when.training), relays)
     return Margin(1.0, measures.BOUND)
 
 
 def _reactive_margin(trace: Trace, when: Periods, relays: Relays) -> Margin:
     if when.trains:
-        return relay_cost.chosen_reactive(trace, when.training, relays)
+        return relay_cost.chosen_reactive(trace.only(when.training), relays)
     return Margin(1.0)

@@ -79,14 +79,12 @@ class Trace:
                 f"{self.name}: {kept.sum()} steps from {moment(from_s)} until {moment(until_s)}; "
                 f"it has {moment(self.at_s[0])} to {moment(self.at_s[-1])}"
             )
-        return Trace(
-            self.name,
-            self.step_s,
-            self.at_s[kept],
-            self.values[kept],
-            self.part[kept],
-            self.repairs,
-        )
+        return self.only(kept)
+
+    def only(self, kept: NDArray[np.bool_]) -> "Trace":
+        """These steps, which follow one another."""
+        at_s, values, part = self.at_s[kept], self.values[kept], self.part[kept]
+        return Trace(self.name, self.step_s, at_s, values, part, self.repairs)
 
 
 class _Repairs:
