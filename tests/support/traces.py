@@ -18,5 +18,5 @@ def crowd(steps: int = 400, seed: int = 1) -> np.ndarray:
     """Quiet, then a flash crowd that stays a while, with noise."""
     generator = np.random.default_rng(seed)
     times = np.arange(steps)
-    level = 2_000 + 30_000 / (1 + np.exp(-(times - steps / 2) / 6))
+    level = 4_000 + 30_000 / (1 + np.exp(-(times - steps / 2) / 6))
     return level * generator.normal(1, 0.02, steps)
