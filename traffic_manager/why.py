@@ -93,8 +93,7 @@ def listing(decisions: Sequence[Values]) -> RenderableType:
 
 def _headline(decision: Values) -> Text:
     mark, colour = _mark(decision)
-    waits = "not judged yet" if decision.get("so_far") is not None else "never judged"
-    verdict = decision.get("verdict") or waits
+    verdict = decision.get("verdict") or "not judged"
     text = Text()
     text.append(_what(decision), style="bold")
     text.append(f"   {mark} {verdict}", style=colour)
@@ -269,7 +268,8 @@ def _outcome(decision: Values) -> RenderableType:
     elif decision.get("so_far") is not None:
         said.append("it is still followed; so far:", style="cyan")
     else:
-        said.append("never judged: the manager ended before that", style="bright_black")
+        told = "no verdict: the manager that decided it has ended, or still follows it"
+        said.append(told, style="bright_black")
     parts: list[RenderableType] = [said]
     if facts:
         parts += [table, Text(_measures(facts), style="bright_black")]

@@ -104,8 +104,8 @@ def test_the_page_says_what_came_of_it_in_the_order_of_time():
     ("values", "told"),
     [
         ({"verdict": None, "so_far": {"short_s": 3.0}}, "still followed"),
-        ({"verdict": None, "facts": {}}, "the manager ended before that"),
-        ({"verdict": None, "facts": {}}, "… never judged"),
+        ({"verdict": None, "facts": {}}, "the manager that decided it has ended"),
+        ({"verdict": None, "facts": {}}, "… not judged"),
         ({"shadow": True}, "shadow mode: decided, and not done"),
         ({"shadow": True}, "would start 2 relays in east"),
         ({"action": "drain", "server": "relay-1"}, "let relay-1 go"),

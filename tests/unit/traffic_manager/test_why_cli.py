@@ -102,7 +102,7 @@ async def test_a_decision_that_is_still_followed_says_what_is_known_so_far(tmp_p
         _, answer = await manager.ask("GET", f"/api/v1/decisions/{decision.id}")
         assert answer["verdict"] is None and answer["so_far"]["peak_bps"] > 100e6
         _, out, _ = await why(capsys, decision.id, "--manager", manager.url)
-        assert "still followed" in out and "not judged yet" in out
+        assert "still followed" in out and "… not judged" in out
 
 
 async def test_shadow_is_compared_with_what_happened(tmp_path):
