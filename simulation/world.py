@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any, Protocol
 
 import numpy as np
+from pydantic import ValidationError
 
 from player.swarm.links import traced
 from player.swarm.traces import networks_of
@@ -26,6 +27,7 @@ from simulation.servers import Flow
 from simulation.sharing import levels, wanted_of
 from simulation.viewers import NOWHERE, WINDOW_SEGMENTS, Ladder, Moment, Picked, Population
 from surgecast.delivery.settings import AdaptationSettings
+from surgecast.errors import ConfigError
 from traffic_manager.manager import ForecastsLike, PolicyLike
 from traffic_manager.manager_settings import ManagerSettings
 from traffic_manager.records import DecisionRecord
@@ -353,7 +355,11 @@ def _settings(scenario: Scenario) -> ManagerSettings:
     given.setdefault("regions", {}).setdefault("names", tuple(dict.fromkeys(homes)))
     if scenario.policy == "reactive":
         given.setdefault("forecasting", {})["kind"] = "reactive"
-    return ManagerSettings.model_validate(given)
+    try:
+        return ManagerSettings.model_validate(given)
+    except ValidationError as error:
+        wrong = [f"manager.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise ConfigError("\n".join(wrong)) from error
 
 
 def _oracle(scenario: Scenario, ladders: list[Ladder]) -> Oracle:

@@ -39,7 +39,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar="CURVE",
         help="constant:N | ramp:from=,to=,over= | flash:from=,to=,over=,hold=,away=,after= | "
-        "trace:FILE,stream=,scale=,speed=; each may end in ,region=NAME; several add up "
+        "trace:FILE,stream=,scale=,speed= | points:SECONDS=VIEWERS,...; each may end in "
+        ",region=NAME; several add up "
         "(default: constant:10)",
     )
     parser.add_argument("--seconds", type=seconds_above_0, help="end after this long")

@@ -83,11 +83,23 @@ def _trace(words: Words) -> Curve:
     return traced(viewers_of(path, stream), scale, speed)
 
 
+def _points(words: Words) -> Curve:
+    """`0=4,30=80`: seconds and viewers, in order."""
+    times = list(words)
+    try:
+        return Curve(tuple((float(at), _number(words, at)) for at in times))
+    except ValueError:
+        raise ConfigError(
+            f"--arrivals points: expected SECONDS=VIEWERS,..., found {', '.join(times)}"
+        ) from None
+
+
 _KINDS: Mapping[str, Callable[[Words], Curve]] = {
     "constant": _constant,
     "ramp": _ramp,
     "flash": _flash,
     "trace": _trace,
+    "points": _points,
 }
 
 

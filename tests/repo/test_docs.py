@@ -13,6 +13,7 @@ from edge_relay.settings import RelaySettings
 from origin.recording_api import RecordingHandlers
 from origin.settings import ChannelSettings, OriginSettings
 from scripts import config_reference
+from simulation.studies.variation import Study
 from surgecast.cli import COMMANDS
 from surgecast.clock import RealClock
 from surgecast.config import loads
@@ -111,6 +112,8 @@ def test_yaml_in_the_docs_loads(page):
     for block in tree.blocks(page, "yaml"):
         if "upstreams:" in block:
             loads(block, RelaySettings, environ=KEYS)
+        elif "crowds:" in block:
+            loads(block, Study, environ=KEYS)
         elif "channels:" in block:
             loads(block, OriginSettings, environ=KEYS)
         elif "regions:" in block or "policy:" in block:

@@ -34,6 +34,17 @@ def test_crowds() -> None:
     assert flash.curve == flash_crowd(20, 400, 30, 60, 5, 1) and flash.region == "b"
 
 
+def test_a_crowd_through_points() -> None:
+    curve = crowd_of("points:0=4,30=80,60.5=0", FOLLOW).curve
+    assert [curve.at(t_s) for t_s in (0, 15, 30, 99)] == [4, 42, 80, 0]
+
+
+@pytest.mark.parametrize("text", ["points:", "points:x=3", "points:0=x", "points:9=1,3=1"])
+def test_what_are_no_points(text: str) -> None:
+    with pytest.raises(ConfigError):
+        crowd_of(text, FOLLOW)
+
+
 def test_a_crowd_from_a_trace(tmp_path: Path) -> None:
     path = tmp_path / "viewers.csv.gz"
     text = "stream,t_s,viewers\ns1,0,5\ns2,0,100\ns2,10,300\n"
@@ -49,7 +60,7 @@ def test_a_crowd_from_a_trace(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("sudden:3", "expected one of constant, ramp, flash, trace, found 'sudden'"),
+        ("sudden:3", "expected one of constant, ramp, flash, trace, points, found 'sudden'"),
         ("constant:many", "expected a number from 0, found 'many'"),
         ("constant:-1", "expected a number from 0"),
         ("constant", "expected a number="),
