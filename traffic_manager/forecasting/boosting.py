@@ -88,7 +88,6 @@ class BoostingJob(FitJob):
         places = training.places()
         features = Features(training.slot_s, training.horizons)
         rows = features.rows(training.values, training.first_slot, places, floor)
-        rows[:, np.isnan(rows).all(axis=0)] = 0.0  # of a week that has not been yet
         rows = rows.astype(np.float32)
         ages = len(training.values) - places
         weights = training.level(places, floor) * np.exp(-ages / _RECENT_SLOTS)
@@ -99,10 +98,12 @@ class BoostingJob(FitJob):
         with threadpool_limits(1):
             for horizon in training.horizons:
                 growth, there = training.growth(places, horizon, floor)
+                known = rows[there]
+                known[:, np.isnan(known).all(axis=0)] = 0.0  # of a week that has not been yet
                 model = HistGradientBoostingRegressor(
                     max_iter=self.rounds, min_samples_leaf=leaf_rows, **_SETTINGS
                 )
-                models.append(model.fit(rows[there], growth[there], sample_weight=weights[there]))
+                models.append(model.fit(known, growth[there], sample_weight=weights[there]))
         found = BoostingModel(training.horizons, training.slot_s, floor, trees_of(models))
         return Fitted(self.expert, {"seen": training.seen, "model": found.save()})
 
