@@ -258,7 +258,8 @@ def _outcome(decision: Values) -> RenderableType:
     facts = decision.get("facts") or decision.get("so_far") or {}
     table = Table.grid(padding=(0, 2))
     table.add_column(justify="right", style="bright_black")
-    for after_s, what in _moments(facts):
+    shadow = bool(decision.get("shadow"))
+    for after_s, what in _moments(facts, shadow):
         table.add_row(f"{after_s:+.1f} s", what)
     said = Text()
     if verdict is not None:
@@ -272,18 +273,18 @@ def _outcome(decision: Values) -> RenderableType:
         said.append(told, style="bright_black")
     parts: list[RenderableType] = [said]
     if facts:
-        parts += [table, Text(_measures(facts), style="bright_black")]
+        parts += [table, Text(_measures(facts, shadow), style="bright_black")]
     for line in _events(decision):
         parts.append(Text(line, style="bright_black"))
     return Group(*parts)
 
 
-def _moments(facts: Values) -> list[tuple[float, str]]:
+def _moments(facts: Values, shadow: bool) -> list[tuple[float, str]]:
     """What happened, in the order in which it did."""
     named = {
         "crossed_after_s": "demand passed what the others carry",
         "reached_after_s": "demand came to what was forecast",
-        "serving_after_s": "its relays serve",
+        "serving_after_s": "its relays would serve" if shadow else "its relays serve",
         "first_viewer_after_s": "first viewer",
         "short_after_s": "servers could not carry what was wanted",
         "ended_after_s": "it had ended",
@@ -296,7 +297,7 @@ def _moments(facts: Values) -> list[tuple[float, str]]:
     return sorted([(0.0, "decided"), *found], key=lambda moment: moment[0])
 
 
-def _measures(facts: Values) -> str:
+def _measures(facts: Values, shadow: bool) -> str:
     told = []
     if facts.get("forecast_bps"):
         told.append(f"forecast {format_bps(facts['forecast_bps'])}")
@@ -307,6 +308,9 @@ def _measures(facts: Values) -> str:
     if facts.get("short_s") is not None:
         short_s = facts["short_s"]
         told.append(f"servers over budget for {short_s:g} s" if short_s else "never over budget")
+    served = facts.get("serving_after_s") is not None and not shadow
+    if served and facts.get("first_viewer_after_s", 0.0) is None:
+        told.append("no viewer came to it")
     return "; ".join(told)
 
 

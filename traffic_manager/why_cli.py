@@ -94,11 +94,11 @@ def _opened(url: str) -> History:
         where = sa.make_url(url)
     except sa.exc.ArgumentError as error:
         raise ConfigError(
-            f"--history {url}: expected sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME"
+            "--history: expected sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME"
         ) from error
     is_file = where.get_backend_name() == "sqlite"
     if is_file and not os.path.isfile(where.database or ""):
-        raise ConfigError(f"--history {url}: there is no file {where.database}")
+        raise ConfigError(f"--history: there is no file {where.database}")
     return History(url)
 
 

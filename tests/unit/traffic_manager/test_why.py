@@ -100,6 +100,12 @@ def test_the_page_says_what_came_of_it_in_the_order_of_time():
     assert text.count("relay-east-1: serves after 4.0 s") == 1
 
 
+@pytest.mark.parametrize(("first_viewer_after_s", "told"), [(None, True), (5.5, False)])
+def test_a_relay_without_viewers_is_told_to_be_one(first_viewer_after_s, told):
+    text = page(facts=DECISION["facts"] | {"first_viewer_after_s": first_viewer_after_s})
+    assert ("no viewer came to it" in " ".join(text.split())) == told
+
+
 @pytest.mark.parametrize(
     ("values", "told"),
     [
@@ -108,6 +114,7 @@ def test_the_page_says_what_came_of_it_in_the_order_of_time():
         ({"verdict": None, "facts": {}}, "… not judged"),
         ({"shadow": True}, "shadow mode: decided, and not done"),
         ({"shadow": True}, "would start 2 relays in east"),
+        ({"shadow": True}, "its relays would serve"),
         ({"action": "drain", "server": "relay-1"}, "let relay-1 go"),
         ({"action": "budget", "server": "origin", "budget_bps": 4e7}, "held origin to 40 Mbit/s"),
         ({"action": "budget", "server": "origin"}, "gave origin its own budget back"),
