@@ -25,20 +25,18 @@ def see(
 ) -> None:
     """One segment each: estimates are changed in place; 0 is none. Sizes need be told only where
     some are below `BITS_MIN`."""
-    use = took_s >= _BURST_S
-    if slow_bps.min(initial=1.0) <= 0:
-        new = (slow_bps <= 0) & use
-        if size_bits is not None:
-            new &= size_bits >= BITS_MIN
+    use = None
+    known = slow_bps.min(initial=1.0) > 0
+    if not known or size_bits is not None or took_s.min(initial=_BURST_S) < _BURST_S:
+        use = took_s >= _BURST_S
+        large = True if size_bits is None else size_bits >= BITS_MIN
+        new = (slow_bps <= 0) & use & large
         quick_bps[new] = slow_bps[new] = bps[new]
-    use |= bps > slow_bps
-    use &= slow_bps > 0
-    if size_bits is not None:
-        use &= size_bits >= BITS_MIN
-    whole = bool(use.all())
+        use |= bps > slow_bps
+        use &= (slow_bps > 0) & large
     for mean_bps, gain in ((quick_bps, ceiling._QUICK), (slow_bps, ceiling._SLOW)):
         change = bps - mean_bps
         change *= np.float32(gain)
-        if not whole:
+        if use is not None:
             change *= use
         mean_bps += change

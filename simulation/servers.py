@@ -181,7 +181,8 @@ class SimulatedServer:
     def take(self, directive: bytes, now_s: float) -> None:
         """The answer to a report."""
         told = Directive.model_validate_json(directive)
-        self._held = accept(told, self._held, now_s)
+        # Where others are is known to the twin; it need not be worked out for each server.
+        self._held = accept(told.model_copy(update={"peers": []}), self._held, now_s)
         self.next_report_s = now_s + told.report_every_s
 
     @property

@@ -6,7 +6,7 @@ Newton's method on the sum of what is sent, which is concave and piecewise strai
 from below, it comes to the level in a few steps and never passes it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +20,6 @@ Askers = tuple[Places, Reals]
 
 _ROUNDS_MAX = 8
 _NEAR_ENOUGH = 1e-4
-
-
-def wanted_of(askers: Iterable[Askers], servers: int) -> Sums:
-    """What is asked of each server, in bit/s."""
-    sums = np.zeros(servers)
-    for places, bps in askers:
-        sums += np.bincount(places, weights=bps, minlength=servers)
-    return sums
 
 
 def levels(

@@ -169,7 +169,8 @@ class Population:
         self.tally = Tally()
         self.counts: Counts = np.zeros((1, 1, 1, 1, len(STATES)), dtype=np.intp)
         self.by_rung: NDArray[np.intp] = np.zeros((1, len(ladder.rungs)), dtype=np.intp)
-        """Viewers by server and the rung they play, as of the last `count`."""
+        """Viewers by server and the rung they play: where they were at the last `count`, and what
+        they have played since."""
         self._bank = bank
         self._spacing = spacing_segments
         self._has_tiny = min(ladder.average_bps) * ladder.segment_s < BITS_MIN
@@ -288,6 +289,17 @@ class Population:
         if moment.published and self._resting:
             np.maximum(self.rest - np.int8(moment.published), 0, out=self.rest)
 
+    def wanted_bps(self, moment: Moment) -> NDArray[np.float64]:
+        """The sums of `demand_bps`, server by server."""
+        servers, who = len(self.by_rung), self._others
+        each = moment.published * moment.ratio * self.ladder.segment_s / moment.step_s
+        if not self._steady or float(self._bank.bps[0]) < float(self._rates[0]) * each:
+            return _sums(self.server, self.demand_bps, servers)
+        # Nobody's link is in the way of what the calm want: rungs say it all.
+        sums: NDArray[np.float64] = self.by_rung @ self._rates.astype(float) * each
+        sums += _sums(self.server[who], self.demand_bps[who] - self.rate_bps[who] * each, servers)
+        return np.maximum(sums, 0.0, out=sums)
+
     def _refresh_access(self, part: slice) -> None:
         if self._steady:
             return
@@ -401,6 +413,9 @@ class Population:
         return np.maximum(best, allowed)
 
     def _switch(self, who: Picked, rung: Small) -> None:
+        places = self.server[who]
+        np.subtract.at(self.by_rung, (places, self.rung[who]), 1)
+        np.add.at(self.by_rung, (places, rung), 1)
         self.rung[who] = rung
         self.rate_bps[who] = self._rates[rung]
         self.switches[who] += 1
@@ -511,3 +526,7 @@ class Population:
     def _blocks(self) -> Iterator[slice]:
         for start in range(0, len(self), _BLOCK):
             yield slice(start, min(start + _BLOCK, len(self)))
+
+
+def _sums(places: NDArray[np.int16], values: Reals, count: int) -> NDArray[np.float64]:
+    return np.bincount(places, weights=values, minlength=count).astype(np.float64, copy=False)

@@ -24,7 +24,7 @@ from simulation.rungs import Rungs
 from simulation.scenario import Scenario, SimulatedChannel
 from simulation.segments import ratios
 from simulation.servers import Flow
-from simulation.sharing import levels, wanted_of
+from simulation.sharing import Askers, levels
 from simulation.viewers import NOWHERE, WINDOW_SEGMENTS, Ladder, Moment, Picked, Population
 from surgecast.delivery.settings import AdaptationSettings
 from surgecast.errors import ConfigError
@@ -255,20 +255,19 @@ class World:
         room_bps = self.capacity_bps.copy()
         room_bps[1] -= fed_bps
         heads = np.zeros(len(slots))
-        asking = []
+        asking: list[Askers] = []
+        by_channel = {name: np.zeros(len(slots)) for name in self.ladders}
         for population in self.populations:
             moment = moments[population.ladder.channel]
             cut = self.is_cut(population.region)
             population.ask(moment, cut=cut)
             heads += population.by_rung.sum(axis=1)
             asking.append((population.server, population.demand_bps))
-        by_channel = {name: np.zeros(len(slots)) for name in self.ladders}
-        for population, askers in zip(self.populations, asking, strict=True):
-            by_channel[population.ladder.channel] += wanted_of([askers], len(slots))
+            if not cut:
+                by_channel[population.ladder.channel] += population.wanted_bps(moment)
         wanted = sum(by_channel.values(), np.zeros(len(slots)))
         wanted[NOWHERE] = 0.0
         level, sent = levels(asking, wanted, room_bps, heads)
-        level[NOWHERE] = 0.0
         free = np.maximum(0.0, room_bps - wanted).astype(np.float32)
         for population in self.populations:
             moment = moments[population.ladder.channel]

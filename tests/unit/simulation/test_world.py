@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from simulation.scenario import PolicyKind, Scenario
-from simulation.world import run
+from simulation.viewers import Moment
+from simulation.world import World, run
 
 LADDER = (
     {"rung": "720p", "average_bps": 3_000_000, "vmaf": 92},
@@ -42,3 +44,15 @@ def test_every_policy_starts_relays_for_a_crowd_and_viewers_play(policy: PolicyK
     assert found.totals.failed == 0
     assert found.series["stalled"][-1] == 0
     assert all(len(values) == len(found.at_s) for values in found.series.values())
+
+
+def test_what_is_asked_of_servers_is_what_their_viewers_can_take() -> None:
+    world = World(scenario())
+    for _ in range(20):
+        world.step()
+    moment = Moment(world.now_s, 2.0, 1, 1.1)
+    for population in world.populations:
+        population.count(len(world.control.slots))
+        population.ask(moment, cut=False)
+        sums = np.bincount(population.server, weights=population.demand_bps, minlength=9)
+        assert population.wanted_bps(moment) == pytest.approx(sums[: len(world.control.slots)])
