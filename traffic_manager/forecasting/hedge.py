@@ -14,10 +14,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from traffic_manager.forecasting.expert import Expert
 from traffic_manager.forecasting.fits import FitJob, Fitted
-from traffic_manager.forecasting.notes import Due, Notes, steps_of
+from traffic_manager.forecasting.notes import PENDING_MAX, Due, Notes, steps_of
 from traffic_manager.forecasting.packing import Values, packed, unpacked
 from traffic_manager.forecasting.past import Past
 
@@ -29,6 +30,17 @@ _START = 0.8
 """Weight of persistence before anything is known."""
 _LOSS_MAX = 4.0
 _USUAL_NOTES = 200
+_CREDIT_FULL = 10.0
+_CREDIT_PENDING = 4.0
+"""Usual errors that the mix must have saved to be believed wholly; and so many more for each note
+of which nothing is known yet."""
+_CREDIT_MAX = 3.0
+"""Times that: what was earned long ago is not enough for ever."""
+_LOAN = 2.0
+_LOAN_SHARE = 0.01
+"""Usual errors, and share of all errors of persistence, that may be lost to it."""
+_LENT_UNTIL = 10
+"""Notes before which a horizon goes by what was learned at the next shorter one."""
 
 
 class Hedge(Expert):
@@ -59,7 +71,15 @@ class Hedge(Expert):
         """What persistence has been wrong by lately."""
         self._seen: Values = np.zeros(shape[0])
         self._opinions: Values = np.zeros(shape)
-        self._notes = Notes(steps_of(self.horizons_s, step_s), shape[1] + 1)
+        steps = steps_of(self.horizons_s, step_s)
+        self._full = _CREDIT_FULL + _CREDIT_PENDING * np.minimum(steps, PENDING_MAX)
+        self._credit: Values = np.zeros(shape[0])
+        """What the mix would have saved against persistence, in usual errors; never below 0."""
+        self._ledger: Values = np.zeros(shape[0])
+        """What was saved indeed; it may be less than 0."""
+        self._judged: Values = np.zeros(shape[0])
+        """How many notes came due, all in all."""
+        self._notes = Notes(steps, shape[1] + 2)
 
     def learn(self, past: Past) -> None:
         for due in self._notes.due(past):
@@ -69,15 +89,36 @@ class Hedge(Expert):
         opinions = [expert.opinions(past) for expert in self.experts.values()]
         self._opinions = np.maximum(np.concatenate(opinions, axis=1), 0.0)
         if self._notes.wanted(past.step):
-            mixed = self.expect(past)[:, None]
-            self._notes.put(past.step, np.concatenate([self._opinions, mixed], axis=1))
+            told = np.stack([self._mixed(), self.expect(past)], axis=1)
+            self._notes.put(past.step, np.concatenate([self._opinions, told], axis=1))
 
     def expect(self, past: Past) -> Values:
-        expected: Values = (self._weights * self._opinions).sum(axis=1)
+        stays = self._opinions[:, 0]
+        expected: Values = stays + self._trust() * (self._mixed() - stays)
         return expected
 
+    def _trust(self) -> Values:
+        """How far the mix is believed at each horizon against persistence, 0 to 1."""
+        earned = np.clip(self._credit / self._full, 0.0, 1.0)
+        loan = _LOAN + _LOAN_SHARE * self._judged
+        left = np.clip((self._ledger + loan) / loan, 0.0, 1.0)
+        lenders = self._lenders()
+        trust: Values = (earned * left)[lenders] * self.horizons_s[lenders] / self.horizons_s
+        return trust
+
+    def _mixed(self) -> Values:
+        mixed: Values = (self._weights[self._lenders()] * self._opinions).sum(axis=1)
+        return mixed
+
+    def _lenders(self) -> NDArray[np.int64]:
+        """From which horizon each one's weights are taken: its own, once it has learned some."""
+        own = np.where(self._seen >= _LENT_UNTIL, np.arange(len(self._seen)), 0)
+        lenders: NDArray[np.int64] = np.maximum.accumulate(own)
+        return lenders
+
     def _weigh(self, due: Due) -> None:
-        places, opinions, mixed = due.places, due.rows[:, :-1], due.rows[:, -1]
+        places, opinions = due.places, due.rows[:, :-2]
+        mixed, told = due.rows[:, -2], due.rows[:, -1]
         seen = np.minimum(self._seen[places] + 1, _USUAL_NOTES)
         errors = np.abs(opinions[:, 0] - due.came)
         usual = self._usual[places] + (errors - self._usual[places]) / seen
@@ -87,6 +128,10 @@ class Hedge(Expert):
         losses = (opinions - mixed[:, None]) * (side / unit)[:, None]
         raised = self._weights[places] * np.exp(-_RATE * np.clip(losses, -_LOSS_MAX, _LOSS_MAX))
         raised /= raised.sum(axis=1, keepdims=True)
+        credit = self._credit[places] + _saved(errors, mixed - due.came, usual)
+        self._credit[places] = np.clip(credit, 0.0, _CREDIT_MAX * self._full[places])
+        self._ledger[places] += _saved(errors, told - due.came, usual)
+        self._judged[places] += 1
         self._weights[places] = (1 - _SHARE) * raised + _SHARE * self._start
 
     def wanted_fit(self) -> FitJob | None:
@@ -104,11 +149,22 @@ class Hedge(Expert):
             for horizon_s, row in zip(self.horizons_s, self._weights, strict=True)
         }
         experts = {name: expert.explain() for name, expert in self.experts.items()}
-        return {"weights_by_horizon_s": weights, "experts": experts}
+        trust = {
+            f"{horizon_s:g}": _rounded(one)
+            for horizon_s, one in zip(self.horizons_s, self._trust(), strict=True)
+        }
+        return {
+            "weights_by_horizon_s": weights,
+            "trust_by_horizon_s": trust,
+            "experts": experts,
+        }
 
     def save(self) -> Mapping[str, Any]:
         return {
             "weights": packed(self._weights),
+            "credit": packed(self._credit),
+            "ledger": packed(self._ledger),
+            "judged": packed(self._judged),
             "usual": packed(self._usual),
             "seen": packed(self._seen),
             "opinions": packed(self._opinions),
@@ -118,12 +174,21 @@ class Hedge(Expert):
 
     def load(self, state: Mapping[str, Any]) -> None:
         self._weights[:] = unpacked(state["weights"])
+        self._credit[:] = unpacked(state["credit"])
+        self._ledger[:] = unpacked(state["ledger"])
+        self._judged[:] = unpacked(state["judged"])
         self._usual[:] = unpacked(state["usual"])
         self._seen[:] = unpacked(state["seen"])
         self._opinions[:] = unpacked(state["opinions"])
         self._notes.load(state["notes"])
         for name, expert in self.experts.items():
             expert.load(state["experts"][name])
+
+
+def _saved(stays: Values, errors: Values, usual: Values) -> Values:
+    """How much smaller errors were than those of persistence, in usual ones."""
+    saved = np.where(usual > 0, stays - np.abs(errors), 0.0) / np.where(usual > 0, usual, 1.0)
+    return np.clip(saved, -_LOSS_MAX, _LOSS_MAX)
 
 
 def _rounded(weight: float) -> float:

@@ -28,7 +28,7 @@ _STRIDES = 20
 _BIAS = 0.05
 _HOUR = 0.02
 """Size of constant features; lags are of about that size too."""
-_VARIANCE_START = 100.0
+_VARIANCE_START = 10.0
 _VARIANCE_MAX = 1e4
 """Of one coefficient, where its feature has not moved for long."""
 _HUBER = 2.0
