@@ -229,7 +229,7 @@ class ForecastingSettings(Settings):
     """What is expected of demand, region by region."""
 
     kind: Literal["reactive", "persistence", "damped_drift", "hedge", "boosting"] = Field(
-        default="damped_drift",
+        default="hedge",
         description="`reactive` goes by the present demand alone; the others add a forecast",
     )
     quantile: float = Field(

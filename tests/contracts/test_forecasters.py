@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from traffic_manager.forecasting.base import HORIZONS_S, QUANTILES, Forecaster
@@ -226,3 +226,114 @@ def test_what_is_large_does_not_multiply_as_it_did_when_it_was_small(kind):
     for second in range(30):
         forecaster.learn(forecaster.at_s + 1 + second, rise[-1])
     assert forecaster.forecast((10.0,)).upper(0.95) < 2 * rise[-1]
+
+
+@every
+def test_what_comes_later_changes_nothing_that_was_said(kind):
+    """No peeking: with noise instead of the future, what was said until then stays the same."""
+    values = crowd(8, 160)
+    noise = np.random.default_rng(8).uniform(0, 1e9, 80)
+    said = []
+    for future in (values[80:], noise):
+        forecaster = made(kind)
+        said.append([])
+        for number, value in enumerate([*values[:80], *future]):
+            forecaster.learn(float(number), float(value))
+            if number < 80 and number % 8 == 0:
+                said[-1].append(forecaster.forecast(HORIZONS).values)
+    assert np.array_equal(said[0], said[1])
+
+
+@every
+def test_the_unit_of_the_series_does_not_matter(kind):
+    values = np.asarray(crowd(9, 150))
+    large, small = taught(kind, values), taught(kind, values / 2**20)
+    scaled = small.forecast(HORIZONS).values * 2**20
+    assert np.allclose(large.forecast(HORIZONS).values, scaled, rtol=1e-6)
+
+
+@every
+def test_the_clock_may_begin_anywhere(kind):
+    """Long-run time only shifts what the hour of the day has to say."""
+    forecaster = made(kind)
+    for number, value in enumerate(crowd(10, 100)):
+        forecaster.learn(1.7e9 + number, value)
+    assert_sound(forecaster)
+
+
+@every
+def test_what_is_given_is_not_changed(kind):
+    forecaster = taught(kind, crowd(11, 60))
+    horizons, state = list(HORIZONS), forecaster.save()
+    before = copy.deepcopy(state)
+    forecaster.forecast(horizons)
+    restored(state).learn(1000.0, 1.0)
+    assert horizons == list(HORIZONS) and state == before
+
+
+@every
+@given(cut=st.integers(0, 119), ahead=st.integers(1, 60))
+@settings(max_examples=4, deadline=None)
+def test_saved_at_any_moment_it_goes_on_the_same(kind, cut, ahead):
+    """In a gap, beside a dip, before anything was learned: each is a moment like others."""
+    samples = [(float(n), v) for n, v in enumerate(crowd(12, 240)) if not 60 <= n < 80]
+    samples[30] = (30.0, 0.0)
+    forecaster = made(kind)
+    for at_s, value in samples[:cut]:
+        forecaster.learn(at_s, value)
+    again = restored(json.loads(json.dumps(forecaster.save())))
+    for at_s, value in samples[cut : cut + ahead]:
+        forecaster.learn(at_s, value)
+        again.learn(at_s, value)
+    assert again.save() == forecaster.save()
+
+
+@every
+def test_what_is_put_right_is_counted(kind):
+    """A gap; one sample of nothing between others, which is left out; and a fall that stays."""
+    values = crowd(13, 100)
+    forecaster = taught(kind, values)
+    assert forecaster.explain()["repairs"] == {"dip": 0, "gap": 0}
+    forecaster.learn(100.0, 0.0)
+    assert forecaster.level == values[-1] and forecaster.at_s == 100.0
+    forecaster.learn(101.0, values[-1])
+    assert forecaster.explain()["repairs"] == {"dip": 1, "gap": 0}
+    forecaster.learn(201.0, values[-1])
+    assert forecaster.explain()["repairs"] == {"dip": 1, "gap": 1}
+    for second in range(202, 210):
+        forecaster.learn(float(second), values[-1])
+    forecaster.learn(210.0, 0.0)
+    forecaster.learn(211.0, 0.0)
+    assert forecaster.level == 0.0
+    assert forecaster.explain()["repairs"] == {"dip": 1, "gap": 1}
+
+
+@every
+def test_errors_that_grow_are_shown_as_drift(kind):
+    generator = np.random.default_rng(14)
+    calm = 1e6 * generator.normal(1, 0.01, 900)
+    forecaster = make_forecaster(kind, step_s=1.0, horizons_s=(5.0,))
+    for number, value in enumerate(calm):
+        forecaster.learn(float(number), float(value))
+    assert forecaster.explain()["drift"]["since_s"] is None
+    for number in range(900, 960):
+        forecaster.learn(float(number), float(1e6 * generator.uniform(0.4, 1.6)))
+    drift = forecaster.explain()["drift"]
+    assert drift["ratio"] > 2 and 900 <= drift["since_s"] < 960
+
+
+@every
+def test_over_a_stream_it_is_hardly_worse_than_persistence(kind):
+    """Only the mix promises it: a walk that nobody can foretell is the worst case."""
+    if kind not in ("persistence", "hedge", "boosting"):
+        pytest.skip("single experts promise nothing of that kind")
+    walk = 1e6 * np.exp(0.01 * np.random.default_rng(15).standard_normal(1200).cumsum())
+    forecaster = make_forecaster(kind, step_s=1.0, horizons_s=(10.0, 60.0))
+    ours, theirs = np.zeros(2), np.zeros(2)
+    for number, value in enumerate(walk):
+        forecaster.learn(float(number), float(value))
+        if number + 60 < len(walk):
+            came = walk[[number + 10, number + 60]]
+            ours += np.abs(np.asarray(forecaster.forecast((10.0, 60.0)).expected) - came)
+            theirs += np.abs(value - came)
+    assert (ours <= 1.03 * theirs).all()
