@@ -26,7 +26,7 @@ class Seasonal(Expert):
         *,
         step_s: float,
         horizons_s: Sequence[float],
-        days: Sequence[int] = (1, 7),
+        days: Sequence[int] = (1,),
     ) -> None:
         super().__init__(step_s=step_s, horizons_s=horizons_s)
         self._columns = [SEASONS.index(day) for day in days]
