@@ -130,7 +130,7 @@ def test_a_machine_that_slept_is_a_gap():
     watch.look(demand(0, east=5), after_s=7200.0)
     assert watch.texts == []
     repairs = watch.forecasts.series["east", ""].forecaster.repairs
-    assert repairs == {"gap": 1}
+    assert {kind for kind, count in repairs.items() if count} == {"gap"}
 
 
 def test_those_who_join_raise_what_is_expected_at_once():

@@ -51,7 +51,7 @@ async def watched(manager: RunningManager) -> str:
     await manager.until(lambda: bool(manager.provisioner.instances))
     evening.relays = list(manager.provisioner.instances)
     evening.passes(5, 55)
-    evening.passes(400, 70)
+    evening.passes(330, 70)
     starts = [d for d in manager.app.manager.logbook.decisions() if d.action == "start"]
     return starts[0].id
 
