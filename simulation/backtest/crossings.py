@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from simulation.backtest.measures import Chosen
 from simulation.backtest.rolling import Rolled
 from simulation.backtest.trace import Trace, Values
-from simulation.backtest.training import with_room
 
 WINDOW_S = 900.0
 REACTIVE_SHARE = 0.9
@@ -27,6 +26,10 @@ STAYS_AT = 0.95
 """An alarm of a forecast stays until its signal is below this share of what began it."""
 QUANTILES_TRIED = (0.5, 0.75, 0.9, 0.95)
 SHARES_TRIED = tuple(round(0.7 + 0.01 * step, 2) for step in range(61))
+
+_LEVELS = 12
+_UNUSUAL = 0.9
+_PEAK_SHARE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +141,16 @@ def chosen_rule(rolled: Rolled, thresholds: Sequence[float]) -> AlarmRule:
 
     `rolled` is that of the training. Where every rule misses one: that which misses fewest.
     """
+    levels = (*thresholds, *training_levels(rolled.trace))
     every = np.ones(len(rolled.trace), dtype=np.bool_)
-    days = len(rolled.trace) * rolled.trace.step_s / 86_400
-    allowed = with_room(FALSE_PER_DAY_MAX, days * len(thresholds))
-    return max(
-        _rules(rolled),
-        key=lambda rule: _worth(predictive(rolled, every, thresholds, rule), allowed),
-    )
+    return max(_rules(rolled), key=lambda rule: _worth(predictive(rolled, every, levels, rule)))
+
+
+def training_levels(trace: Trace) -> tuple[float, ...]:
+    """From what is unusual up to near the peak. The thresholds that are judged are crossed too
+    seldom in training to choose by."""
+    lowest, highest = np.quantile(trace.values, _UNUSUAL), _PEAK_SHARE * trace.values.max()
+    return tuple(np.geomspace(max(lowest, highest / 100), highest, _LEVELS))
 
 
 def _rules(rolled: Rolled) -> list[AlarmRule]:
@@ -152,9 +158,9 @@ def _rules(rolled: Rolled) -> list[AlarmRule]:
     return [AlarmRule(*one) for one in itertools.product(QUANTILES_TRIED, near, SHARES_TRIED)]
 
 
-def _worth(alarms: Alarms, allowed: float) -> tuple[bool, int, float, float]:
+def _worth(alarms: Alarms) -> tuple[bool, int, float, float]:
     return (
-        alarms.false_per_day <= allowed,
+        alarms.false_per_day <= FALSE_PER_DAY_MAX,
         -alarms.missed,
         alarms.lead_s_median,
         alarms.lead_s_mean,

@@ -166,8 +166,7 @@ def _relays(outcome: Outcome) -> bytes:
     hours = _hours(outcome, shown)
     needed = relay_cost.need(outcome.trace.values, relays)
     axes.fill_between(hours, needed[shown], step="post", color="#DDDDDD", label="needed")
-    margin = outcome.reactive_margins[-1]
-    loads = [("reactive", _GREY, margin.multiplier * outcome.trace.values)]
+    loads = [("reactive", _GREY, outcome.reactive_multipliers[-1] * outcome.trace.values)]
     for place, found in enumerate(outcome.findings):
         colour = _COLOURS[place % len(_COLOURS)]
         load = relay_cost.load_ordered_for(found.rolled, relays, found.margins[-1])

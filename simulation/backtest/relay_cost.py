@@ -6,7 +6,6 @@ need: as many in each minute as its load asks for (docs/decisions/0037-crossings
 """
 
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +13,13 @@ import numpy as np
 from simulation.backtest.measures import Chosen
 from simulation.backtest.rolling import Rolled
 from simulation.backtest.trace import Trace, Values
-from simulation.backtest.training import with_room
 
 HOLD_S = 600.0
 OVERLOADED_MAX = 0.003
-QUANTILES_TRIED = (0.5, 0.75, 0.9, 0.95)
-MULTIPLIERS_TRIED = tuple(round(0.8 + 0.01 * step, 2) for step in range(121))
+MULTIPLIERS_TRIED = tuple(round(0.9 + 0.01 * step, 2) for step in range(61))
+MEDIANS_TRIED = tuple(round(1.0 + 0.01 * step, 2) for step in range(16))
+QUANTILES_TRIED = (0.75, 0.9, 0.95)
+SHARES_TRIED = tuple(round(0.85 + 0.01 * step, 2) for step in range(31))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +33,15 @@ class Relays:
 
 @dataclass(frozen=True, slots=True)
 class Margin:
-    """How much more than expected is ordered for."""
+    """How much more than expected is ordered for: times the median, where all is calm; and a share
+    of an upper quantile, which is far above it in a rise; whichever is more."""
 
     multiplier: float
-    quantile: float | None = None
-    """None: by the present load alone."""
+    quantile: float
+    share: float
 
     def __str__(self) -> str:
-        of = "the load" if self.quantile is None else f"p{self.quantile * 100:g}"
-        return f"{self.multiplier:g} x {of}"
+        return f"{self.multiplier:g} x p50, {self.share:g} x p{self.quantile * 100:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,47 +93,40 @@ def oracle(trace: Trace, chosen: Chosen, relays: Relays) -> Cost:
     return cost(trace, chosen, load, relays, "oracle")
 
 
-def reactive(trace: Trace, chosen: Chosen, relays: Relays, margin: Margin) -> Cost:
-    load = margin.multiplier * trace.values
-    return cost(trace, chosen, load, relays, f"reactive, {margin}")
+def reactive(trace: Trace, chosen: Chosen, relays: Relays, multiplier: float) -> Cost:
+    """Orders for the present load, times a safety multiplier."""
+    rule = f"reactive, {multiplier:g} x the load"
+    return cost(trace, chosen, multiplier * trace.values, relays, rule)
 
 
 def predictive(rolled: Rolled, chosen: Chosen, relays: Relays, margin: Margin) -> Cost:
+    """Orders for what is forecast, with a margin."""
     load = load_ordered_for(rolled, relays, margin)
     return cost(rolled.trace, chosen, load, relays, f"{rolled.kind}, {margin}")
 
 
 def load_ordered_for(rolled: Rolled, relays: Relays, margin: Margin) -> Values:
-    """The highest quantile until what is ordered now serves, or the load if that is higher."""
-    assert margin.quantile is not None
-    upper = rolled.upper(margin.quantile, relays.start_s)
-    load: Values = margin.multiplier * np.maximum(upper, rolled.trace.values)
-    return load
+    """The most of what is forecast until what is ordered now serves, and of what is."""
+    calm = margin.multiplier * rolled.upper(0.5, relays.start_s)
+    rise = margin.share * rolled.upper(margin.quantile, relays.start_s)
+    return np.maximum(np.maximum(calm, rise), rolled.trace.values)
 
 
-def chosen_reactive(trace: Trace, relays: Relays) -> Margin:
-    """The cheapest on this trace, which is that of the training, that is seldom overloaded."""
+def chosen_reactive(trace: Trace, relays: Relays) -> float:
+    """The cheapest multiplier on this trace, that of the training, that is seldom overloaded."""
     every = np.ones(len(trace), dtype=np.bool_)
-    tried = [Margin(multiplier) for multiplier in MULTIPLIERS_TRIED]
-    costs = [reactive(trace, every, relays, margin) for margin in tried]
-    return _cheapest(tried, costs, _allowed(trace, relays))
+    return min(MULTIPLIERS_TRIED, key=lambda tried: _rank(reactive(trace, every, relays, tried)))
 
 
 def chosen_predictive(rolled: Rolled, relays: Relays) -> Margin:
-    """As for the reactive rule, with a choice of quantiles."""
+    """The cheapest margin, as for the reactive rule."""
     every = np.ones(len(rolled.trace), dtype=np.bool_)
-    tried = [Margin(*pair) for pair in itertools.product(MULTIPLIERS_TRIED, QUANTILES_TRIED)]
-    costs = [predictive(rolled, every, relays, margin) for margin in tried]
-    return _cheapest(tried, costs, _allowed(rolled.trace, relays))
+    margins = itertools.product(MEDIANS_TRIED, QUANTILES_TRIED, SHARES_TRIED)
+    return min(
+        (Margin(*margin) for margin in margins),
+        key=lambda tried: _rank(predictive(rolled, every, relays, tried)),
+    )
 
 
-def _allowed(trace: Trace, relays: Relays) -> float:
-    """Overloaded steps come in runs: about as long as a start takes."""
-    return with_room(OVERLOADED_MAX, len(trace), relays.start_s / trace.step_s)
-
-
-def _cheapest(tried: Sequence[Margin], costs: Sequence[Cost], allowed: float) -> Margin:
-    def rank(place: int) -> tuple[float, float]:
-        return max(costs[place].overloaded, allowed), costs[place].relative
-
-    return tried[min(range(len(tried)), key=rank)]
+def _rank(found: Cost) -> tuple[float, float]:
+    return max(found.overloaded, OVERLOADED_MAX), found.relative

@@ -75,7 +75,7 @@ class Outcome:
     findings: tuple[Findings, ...]
     reactive_alarms: Alarms
     reactive_costs: tuple[Cost, ...]
-    reactive_margins: tuple[Margin, ...]
+    reactive_multipliers: tuple[float, ...]
     oracle_costs: tuple[Cost, ...]
 
 
@@ -99,8 +99,8 @@ def backtest(
         pairs = zip(relays, margins, strict=True)
         costs = tuple(relay_cost.predictive(rolled, when.judged, *pair) for pair in pairs)
         findings.append(Findings(rolled, scores, alarms, costs, margins))
-    margins = tuple(_reactive_margin(trace, when, one) for one in relays)
-    pairs = zip(relays, margins, strict=True)
+    multipliers = tuple(_reactive_multiplier(trace, when, one) for one in relays)
+    without = zip(relays, multipliers, strict=True)
     return Outcome(
         trace,
         when,
@@ -109,8 +109,8 @@ def backtest(
         relays,
         tuple(findings),
         crossings.reactive(trace, when.judged, thresholds),
-        tuple(relay_cost.reactive(trace, when.judged, *pair) for pair in pairs),
-        margins,
+        tuple(relay_cost.reactive(trace, when.judged, *pair) for pair in without),
+        multipliers,
         tuple(relay_cost.oracle(trace, when.judged, one) for one in relays),
     )
 
@@ -169,10 +169,10 @@ def _alarm_rule(rolled: Rolled, when: Periods, thresholds: Sequence[float]) -> A
 def _margin(rolled: Rolled, when: Periods, relays: Relays) -> Margin:
     if when.trains:
         return relay_cost.chosen_predictive(rolled.only(when.training), relays)
-    return Margin(1.0, measures.BOUND)
+    return Margin(1.0, measures.BOUND, 1.0)
 
 
-def _reactive_margin(trace: Trace, when: Periods, relays: Relays) -> Margin:
+def _reactive_multiplier(trace: Trace, when: Periods, relays: Relays) -> float:
     if when.trains:
         return relay_cost.chosen_reactive(trace.only(when.training), relays)
-    return Margin(1.0)
+    return 1.0

@@ -1,12 +1,9 @@
 """What may be chosen, and on which steps: nothing is ever chosen on those that are judged. Pure.
 
 Margins are chosen on the busiest week of the training period. A margin that holds on average over
-quiet weeks, in which one relay is enough, says nothing about the week for which it is needed. And
-what happens seldom is counted badly in a week: a limit on it is met with a standard deviation to
-spare, or it is as likely broken as met in the next.
+quiet weeks, in which one relay is enough, says nothing about the week for which it is needed.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,15 +39,6 @@ def periods(trace: Trace, train_until_s: float | None) -> Periods:
             f"allowed: after {moment(trace.at_s[0])}, up to {moment(trace.at_s[-1])}"
         )
     return Periods(judged, busiest(trace, ~judged))
-
-
-def with_room(limit: float, counted: float, run: float = 1.0) -> float:
-    """The limit on a rate, less one standard deviation of what is counted in training.
-
-    `counted` is what the rate is of (days, steps). Events are taken to come in runs of that length,
-    and runs as Poisson has it.
-    """
-    return max(0.0, limit - math.sqrt(limit * run / counted)) if counted else limit
 
 
 def busiest(trace: Trace, chosen: Chosen, within_s: float = BUSIEST_S) -> Chosen:

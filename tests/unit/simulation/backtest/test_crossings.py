@@ -70,16 +70,16 @@ def test_an_alarm_of_a_forecast_begins_in_a_rise_and_stays_a_little_below():
 
 
 def test_the_rule_is_chosen_by_what_it_does_in_training():
-    """It misses nothing, its false alarms are within the limit, and no other leads longer."""
+    """Its false alarms are within the limit, and no other that misses as few leads longer."""
     values = np.concatenate([crowd(600, seed) for seed in (1, 2, 3)])
     rolled = roll(trace_of(values), "damped_drift", (180.0, 300.0))
-    thresholds = (10_000.0, 20_000.0)
-    rule = crossings.chosen_rule(rolled, thresholds)
-    found = crossings.predictive(rolled, every(values), thresholds, rule)
-    assert found.missed == 0 and found.false_per_day <= crossings.FALSE_PER_DAY_MAX
+    levels = (20_000.0, *crossings.training_levels(rolled.trace))
+    rule = crossings.chosen_rule(rolled, levels[:1])
+    found = crossings.predictive(rolled, every(values), levels, rule)
+    assert found.crossings > 20 and found.false_per_day <= crossings.FALSE_PER_DAY_MAX
     for quantile in (0.5, 0.9):
         for share in (0.8, 0.9, 1.0):
             tried = AlarmRule(quantile, 300.0, share)
-            other = crossings.predictive(rolled, every(values), thresholds, tried)
-            worse = other.lead_s_median <= found.lead_s_median
-            assert worse or other.false_per_day > 0.2
+            other = crossings.predictive(rolled, every(values), levels, tried)
+            worse = (-other.missed, other.lead_s_median) <= (-found.missed, found.lead_s_median)
+            assert worse or other.false_per_day > 0.6

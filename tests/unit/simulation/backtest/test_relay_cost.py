@@ -27,7 +27,7 @@ def test_a_relay_is_paid_from_its_order_serves_later_and_goes_after_ten_minutes(
     assert list(np.flatnonzero(paid == 2)) == list(range(5, 19))
     serving = relay_cost.serving(trace, paid, RELAYS)
     assert list(np.flatnonzero(serving == 2)) == list(range(8, 19))
-    found = relay_cost.reactive(trace, every(values), RELAYS, Margin(1.0))
+    found = relay_cost.reactive(trace, every(values), RELAYS, 1.0)
     assert found.overloaded == pytest.approx(3 / 30)
     assert found.relative == pytest.approx((16 + 2 * 14) / (25 + 2 * 5))
 
@@ -41,18 +41,26 @@ def test_the_oracle_is_never_overloaded():
 def test_only_chosen_steps_count():
     values = np.asarray([50.0] * 5 + [150.0] * 5 + [50.0] * 20)
     chosen = np.arange(30) >= 20
-    found = relay_cost.reactive(trace_of(values), chosen, RELAYS, Margin(1.0))
+    found = relay_cost.reactive(trace_of(values), chosen, RELAYS, 1.0)
     assert (found.relative, found.overloaded) == (1.0, 0.0)
+
+
+def test_ordered_is_for_the_most_of_calm_rise_and_present():
+    rolled = roll(trace_of(crowd(60)), "damped_drift", (60.0, 180.0, 600.0))
+    load = relay_cost.load_ordered_for(rolled, RELAYS, Margin(1.1, 0.9, 0.8))
+    near = [(rolled.quantile(at_s, 0.5), rolled.quantile(at_s, 0.9)) for at_s in (60.0, 180.0)]
+    most = [np.maximum(1.1 * median, 0.8 * upper) for median, upper in near]
+    np.testing.assert_allclose(load, np.maximum(np.maximum(*most), rolled.trace.values), rtol=1e-6)
 
 
 def test_the_margin_chosen_is_the_cheapest_of_those_that_are_seldom_overloaded():
     values = np.concatenate([crowd(600, seed) for seed in (1, 2, 3)])
     trace, relays = trace_of(values), Relays(1000.0, 180.0)
-    margin = relay_cost.chosen_reactive(trace, relays)
-    found = relay_cost.reactive(trace, every(values), relays, margin)
+    multiplier = relay_cost.chosen_reactive(trace, relays)
+    found = relay_cost.reactive(trace, every(values), relays, multiplier)
     assert found.overloaded <= relay_cost.OVERLOADED_MAX
-    less = Margin(margin.multiplier - 0.01)
-    assert relay_cost.reactive(trace, every(values), relays, less).overloaded > found.overloaded
+    less = relay_cost.reactive(trace, every(values), relays, multiplier - 0.01)
+    assert less.overloaded > relay_cost.OVERLOADED_MAX
     rolled = roll(trace, "damped_drift", (180.0,))
     ahead = relay_cost.chosen_predictive(rolled, relays)
     predicted = relay_cost.predictive(rolled, every(values), relays, ahead)
@@ -62,5 +70,6 @@ def test_the_margin_chosen_is_the_cheapest_of_those_that_are_seldom_overloaded()
 
 def test_where_none_is_seldom_enough_overloaded_the_least_overloaded_is_chosen():
     values = np.asarray(([50.0] * 30 + [5000.0] * 30) * 5)
-    margin = relay_cost.chosen_reactive(trace_of(values), RELAYS)
-    assert margin == Margin(0.99)  # 50 relays, as with any more
+    assert (
+        relay_cost.chosen_reactive(trace_of(values), RELAYS) == 0.99
+    )  # 50 relays, as with any more

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from simulation.backtest.training import busiest, periods, with_room
+from simulation.backtest.training import busiest, periods
 from surgecast.errors import ConfigError
 from tests.support.traces import trace_of
 
@@ -32,9 +32,3 @@ def test_the_busiest_stretch_is_found_within_what_may_be_chosen():
 def test_a_period_that_leaves_nothing_is_refused(until_s):
     with pytest.raises(ConfigError, match="leaves nothing on one side"):
         periods(trace_of(np.arange(100.0)), until_s)
-
-
-def test_a_limit_is_met_with_a_standard_deviation_to_spare():
-    assert with_room(1.0, 100.0) == pytest.approx(0.9)
-    assert with_room(0.003, 10_080, run=3) == pytest.approx(0.003 - (0.003 * 3 / 10_080) ** 0.5)
-    assert with_room(1.0, 0.5) == 0
