@@ -4,6 +4,7 @@ The production `Manager` is told what servers report and asked to tick, at the t
 would; orders come true after a start-up time that is drawn from the measured ones.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,8 @@ from simulation.faults import Faults
 from simulation.scenario import Scenario, SimulatedFault
 from simulation.servers import Place, SimulatedServer
 from simulation.viewers import NOWHERE, Ladder, Population
-from surgecast.errors import RemoteError
+from surgecast.errors import LocalError, RemoteError
+from traffic_manager.forecasts import Forecasts
 from traffic_manager.manager import ForecastsLike, Manager, Order, PolicyLike, Start
 from traffic_manager.manager_settings import ManagerSettings
 from traffic_manager.provisioners.base import Instance
@@ -21,10 +23,12 @@ from traffic_manager.provisioners.base import Instance
 UTC_S = 1_800_000_000.0
 """The wall clock at the beginning of a run."""
 _RECONCILE_EVERY_S = 1.0
+_FIT_EVERY_S = 5.0
 _LISTENS_AFTER = 0.3
 """Share of its start-up time after which a relay runs and reports."""
 _FAILS_AFTER_S = 1.0
 _TINY_S = 1e-6
+_INCIDENTS_KEPT = 1000
 
 Made = Callable[[ManagerSettings], tuple[PolicyLike | None, ForecastsLike | None]]
 
@@ -63,7 +67,7 @@ class ControlPlane:
         """Places whose server has ended; viewers may not have noticed yet."""
         self.relays_started = 0
         self.manager: Manager | None = None
-        self.incidents: list[str] = []
+        self.incidents: deque[str] = deque(maxlen=_INCIDENTS_KEPT)
         self._scenario = scenario
         self._ladders = ladders
         self._made = made
@@ -72,7 +76,7 @@ class ControlPlane:
         self._ended: dict[str, str] = {}
         self._named = 0
         self._boots = 0
-        self._tick_s = self._reconcile_s = now_s
+        self._tick_s = self._reconcile_s = self._fit_s = now_s
         self._looked_s = now_s
         place = Place(
             "origin",
@@ -147,6 +151,23 @@ class ControlPlane:
             self._reconcile_s = now_s + _RECONCILE_EVERY_S
             self._carry_out(self.manager.reconcile(self._instances(), now_s, utc), now_s)
         self._carry_out(self.manager.tick(now_s, utc), now_s)
+        if now_s >= self._fit_s:
+            self._fit_s = now_s + _FIT_EVERY_S
+            self._fit(now_s)
+
+    def _fit(self, now_s: float) -> None:
+        """What a process of its own does for the manager (`traffic_manager.fitting`), at once."""
+        forecasts = self.manager.forecasts if self.manager is not None else None
+        if not isinstance(forecasts, Forecasts):
+            return
+        for (region, channel), series in forecasts.series.items():
+            job = None if channel else series.forecaster.wanted_fit()
+            if job is None:
+                continue
+            try:
+                series.forecaster.fitted(job.run())
+            except (LocalError, ValueError, KeyError, TypeError) as error:
+                self.incidents.append(f"{now_s:.1f} s: no model fitted for {region}: {error}")
 
     def _report(
         self, server: SimulatedServer, populations: Sequence[Population], now_s: float

@@ -1,5 +1,6 @@
 """Who gets which rung: the governors of all servers, and the vectors that they decide for. Pure."""
 
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -10,6 +11,7 @@ from simulation.viewers import Ladder, Population
 from surgecast.delivery.adaptation.allocation import Offer
 from surgecast.delivery.adaptation.utility import offers_of
 
+_KEPT = 10_000
 _ADMITTED_AT_ONCE = 4
 """Viewers who come to a server at the same moment are given rungs in no more turns than that."""
 
@@ -23,7 +25,7 @@ class Rungs:
         control: ControlPlane,
         populations: Sequence[Population],
     ) -> None:
-        self.over_budget: list[tuple[float, str]] = []
+        self.over_budget: deque[tuple[float, str]] = deque(maxlen=_KEPT)
         """When a server was found to have sent more than its budget for two segments."""
         self._ladders = ladders
         self._control = control

@@ -51,6 +51,7 @@ _SPEED_BPS_MIN = 1e-3
 _NOBODY: Picked = np.zeros(0, dtype=np.intp)
 
 _FIELDS: dict[str, type] = {
+    "number": np.int32,
     "server": np.int16,
     "state": np.int8,
     "held": np.int8,
@@ -117,6 +118,8 @@ class Tally:
 class Population:
     """See above. Vectors have one entry for each viewer, in no order that lasts."""
 
+    number: NDArray[np.int32]
+    """His own, for as long as he is there."""
     server: NDArray[np.int16]
     state: Small
     held: Small
@@ -197,6 +200,7 @@ class Population:
         new = slice(before, None)
         for column in self._all.values():
             column[before : before + count] = 0
+        self.number[new] = self.tally.came + np.arange(count)
         self.server[new] = NOWHERE
         self.joined_s[new] = self.ready_s[new] = joined_s
         self.leaves_s[new] = leaves_s

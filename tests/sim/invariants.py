@@ -21,6 +21,8 @@ from traffic_manager.fleet import MOVES, STATES, State
 TARGETS_UNTIL_PLAYING = 5
 _OVER_BUDGET_S = 12.0
 """The governor's window, two segments, and steps."""
+_FOLLOWED_S = 7.0
+"""Whoever had to change servers is looked at for so long."""
 _SLACK = 1e-3
 
 
@@ -28,20 +30,21 @@ class Broken(AssertionError):
     """An invariant does not hold."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Move:
-    """Viewers who changed server in a step."""
+    """Viewers who had to change servers, by their numbers, and how long each had stalled then."""
 
     population: Population
-    who: Picked
     why: str
-    stall_s: np.ndarray[tuple[int], np.dtype[np.float32]]
+    until_s: float
+    stall_s: dict[int, float]
 
 
 class Invariants:
     """Watches a world; raises Broken."""
 
     def __init__(self) -> None:
+        self._now_s = 0.0
         self._moves: list[_Move] = []
         self._states: dict[tuple[int, str], State] = {}
         self._over_since_s: dict[str, float] = {}
@@ -51,9 +54,12 @@ class Invariants:
         """Only those who have a segment buffered, and play."""
         ready = population.buffered_s[who] >= population.ladder.segment_s
         who = who[ready & (population.state[who] == PLAYING)]
-        self._moves.append(_Move(population, who, why, population.stall_s[who].copy()))
+        numbers, stall_s = population.number[who].tolist(), population.stall_s[who].tolist()
+        stalls = dict(zip(numbers, stall_s, strict=True))
+        self._moves.append(_Move(population, why, self._now_s + _FOLLOWED_S, stalls))
 
     def stepped(self, world: World) -> None:
+        self._now_s = world.now_s
         for population in world.populations:
             _viewers_are_sound(world, population)
         self._nobody_is_interrupted(world)
@@ -63,22 +69,23 @@ class Invariants:
         _all_is_bounded(world)
 
     def _nobody_is_interrupted(self, world: World) -> None:
-        moves, self._moves = self._moves, []
+        self._moves = [move for move in self._moves if world.now_s < move.until_s]
         others = any(server.takes_viewers for server in world.control.servers)
         full = world.wanted_bps > world.capacity_bps * (1 - _SLACK)
-        for move in moves:
-            population, who = move.population, move.who
+        for move in self._moves:
+            population = move.population
             if not others or world.is_cut(population.region):
-                continue
-            at = population.server[who]
-            enough = population.access_bps[who] >= 2 * population.rate_bps[who]
-            stalled = (population.stall_s[who] > move.stall_s + _SLACK) & enough
-            stalled &= ~full[at]
-            if stalled.any():
-                raise Broken(
-                    f"{int(stalled.sum())} viewers of {population.name} stalled ({move.why}) "
-                    "with a segment buffered and another server to go to"
-                )
+                move.stall_s.clear()
+            for place in np.flatnonzero(np.isin(population.number, list(move.stall_s))):
+                number, at = int(population.number[place]), int(population.server[place])
+                enough = population.access_bps[place] >= 2 * population.rate_bps[place]
+                if not enough or full[at] or population.tries[place]:
+                    del move.stall_s[number]  # there is another reason to stall
+                elif population.stall_s[place] > move.stall_s[number] + _SLACK:
+                    raise Broken(
+                        f"a viewer of {population.name} stalled ({move.why}) with a segment "
+                        "buffered and another server to go to"
+                    )
 
     def _egress_is_within_budgets(self, world: World) -> None:
         over = world.sent_bps > world.capacity_bps * (1 + _SLACK)
