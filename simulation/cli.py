@@ -18,7 +18,7 @@ from simulation.studies.variation import SEEDS_MAX, Study
 from surgecast.errors import ConfigError, LocalError
 
 JOBS_MAX = 64
-_BASE_OF_A_HISTORY = "evening"
+_BASE_OF_A_RECORD = "evening"
 _EARLIEST_UTC, _LATEST_UTC = 0.0, 1e11
 
 
@@ -54,13 +54,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="replay what a live manager recorded: sqlite:///state/manager.db or postgresql://...",
     )
+    parser.add_argument(
+        "--trace",
+        metavar="FILE,...",
+        help="replay a recorded audience: CSV file, and series=, scale=, speed= where needed",
+    )
     for name, text in (("from", "earliest"), ("to", "latest")):
         parser.add_argument(
             f"--{name}",
             dest=f"{name}_utc",
             type=_moment,
             metavar="TIME",
-            help=f"{text} moment of the history: 2026-11-21T20:00:00+01:00",
+            help=f"{text} moment of what is replayed: 2026-11-21T20:00:00+01:00",
         )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what came of it")
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw it as PNG")
@@ -90,18 +95,29 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _study(args: argparse.Namespace) -> Study:
-    if args.history is None:
-        if args.scenario is None:
-            raise ConfigError(
-                "expected a scenario: a YAML file, or one of "
-                f"{', '.join(files.names())}; or --history"
-            )
-        if args.from_utc is not None or args.to_utc is not None:
-            raise ConfigError("--from and --to are for --history")
-        return files.study(args.scenario, args.changes)
-    base = files.study(args.scenario or _BASE_OF_A_HISTORY, args.changes)
+    recorded = args.history is not None or args.trace is not None
+    if not recorded and args.scenario is None:
+        raise ConfigError(
+            "expected a scenario: a YAML file, or one of "
+            f"{', '.join(files.names())}; or --history, or --trace"
+        )
+    study = files.study(args.scenario or _BASE_OF_A_RECORD, args.changes)
+    if recorded:
+        return _replayed(args, study)
+    if args.from_utc is not None or args.to_utc is not None:
+        raise ConfigError("--from and --to are for --history and --trace")
+    return study
+
+
+def _replayed(args: argparse.Namespace, base: Study) -> Study:
+    """What was recorded, before the servers of a scenario."""
+    if args.history is not None and args.trace is not None:
+        raise ConfigError("--history and --trace: one of them at a time")
     from_utc = _EARLIEST_UTC if args.from_utc is None else args.from_utc
     to_utc = _LATEST_UTC if args.to_utc is None else args.to_utc
+    if args.trace is not None:
+        record = replay.traced(args.trace, base, from_utc, to_utc)
+        return replay.study_of(record, base, Path(args.trace.split(",")[0]).name)
     history = replay.opened(args.history)
     try:
         record = replay.recorded(replay.rows_of(history, from_utc, to_utc))

@@ -1,8 +1,10 @@
-"""The demand a live manager recorded, as crowds: what would have happened with other settings.
+"""Audiences that were, as crowds: what would have happened with other servers and settings.
 
-A row is one channel in one region at one moment: how many viewers, how many came. Viewers become
-the curve of a crowd. Where more came than the curve rose, as many left besides, so people watched
-for a while and went: their mean time follows from the counts.
+They come from the history of a live manager, or from a trace in a CSV file.
+
+A row of a history is one channel in one region at one moment: how many viewers, how many came.
+Viewers become the curve of a crowd. Where more came than the curve rose, as many left besides, so
+people watched for a while and went: their mean time follows from the counts.
 """
 
 from collections import defaultdict
@@ -12,9 +14,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
 
 from player.swarm.arrivals import Curve
+from simulation.backtest import trace_file
+from simulation.backtest.trace_file import Reading
 from simulation.scenario import SimulatedChannel, SimulatedCrowd, SimulatedRegion
 from simulation.studies.variation import Study, as_points
 from surgecast.errors import ConfigError, LocalError
@@ -94,6 +99,46 @@ def recorded(rows: Sequence[Row]) -> Recorded:
     return Recorded(moments[0], moments[-1], crowds, gap_s)
 
 
+def traced(words: str, base: Study, from_utc: float, to_utc: float) -> Recorded:
+    """`FILE,series=,scale=,speed=`: a trace as `surgecast backtest` reads it, as the audience of
+    the first crowd of `base`. Raises ConfigError."""
+    name, *pairs = words.split(",")
+    given = dict(pair.partition("=")[::2] for pair in pairs)
+    scale, speed = (_factor(given.pop(word, "1"), word) for word in ("scale", "speed"))
+    series = given.pop("series", None)
+    if given:
+        raise ConfigError(f"--trace: expected series=, scale=, speed=; found {', '.join(given)}")
+    traces = trace_file.read(Path(name), Reading(series=frozenset([series]) if series else None))
+    if len(traces) > 1:
+        names = ", ".join(trace.name.rpartition(":")[2] for trace in traces)
+        raise ConfigError(f"--trace: {name} has several series: name one with series=: {names}")
+    times, values = traces[0].at_s, traces[0].values
+    there = (times >= from_utc) & (times <= to_utc)
+    if there.sum() < 2:
+        raise ConfigError(f"--trace: {name}: fewer than two samples in that time")
+    times, values = times[there], values[there]
+    seconds = (times - times[0]) / speed
+    points = list(zip(seconds.tolist(), (values * scale).tolist(), strict=True))
+    crowd = SimulatedCrowd(
+        channel=base.crowds[0].channel,
+        region=base.crowds[0].region,
+        arrivals=as_points(Curve(tuple(_corners(points)))),
+        watch_s_mean=base.crowds[0].watch_s_mean,
+    )
+    began_utc = float(times[0])
+    return Recorded(began_utc, began_utc + points[-1][0], (crowd,), float(np.diff(seconds).max()))
+
+
+def _factor(text: str, name: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ConfigError(f"--trace: {name}: expected a number above 0, found {text!r}")
+    return value
+
+
 def study_of(record: Recorded, base: Study, name: str) -> Study:
     """The recorded audience before the servers, ladders and policies of `base`.
 
@@ -109,12 +154,13 @@ def study_of(record: Recorded, base: Study, name: str) -> Study:
     values = {field: getattr(base, field) for field in Study.model_fields}
     values |= {
         "name": name,
-        "about": "an audience that a live manager recorded",
+        "about": "an audience that was",
         "duration_s": max(1.0, record.ended_utc - record.began_utc),
         "channels": tuple(ladder for name, ladder in ladders.items() if name in used),
         "crowds": record.crowds,
         "regions": links,
         "vary": {},
+        "noise": (0.0, 0.0),
     }
     return Study(**values)
 

@@ -78,9 +78,28 @@ def test_a_recorded_evening_is_played_again(
     assert found["name"].startswith("recorded from 2027-01-15")
 
 
+def test_a_trace_is_played_at_another_size_and_speed(
+    capsys: pytest.CaptureFixture[str], scenario: str, tmp_path: Path
+) -> None:
+    trace = tmp_path / "audience.csv"
+    rows = [f"{name},{10 * n},{100 * n}" for name in ("a", "b") for n in range(9)]
+    trace.write_text("\n".join(["stream,t_s,viewers", *rows]))
+    words = (scenario, "--trace", f"{trace},series=b,scale=0.1,speed=2", "--policy", "reactive")
+    found = saved(capsys, tmp_path / "a.json", *words)
+    course = found["courses"]["reactive"]
+    assert course["at_s"][-1] == 39
+    assert course["bands"]["viewers"]["middle"][-1] == pytest.approx(78, abs=3)
+    status, _, errors = simulate(capsys, scenario, "--trace", trace)
+    assert status == 1 and "several series: name one with series=: a, b" in errors
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
+        (("{}", "--trace", "none.csv"), "none.csv: cannot be read"),
+        (("{}", "--trace", "none.csv,scale=0"), "scale: expected a number above 0, found '0'"),
+        (("{}", "--trace", "none.csv,size=3"), "expected series=, scale=, speed=; found size"),
+        (("{}", "--trace", "x.csv", "--history", "sqlite:///x.db"), "one of them at a time"),
         ((), "expected a scenario: a YAML file, or one of cold_start,"),
         (("nowhere.yaml",), "nowhere.yaml: no such file; scenarios that come with surgecast:"),
         (("{}", "--set", "relays=3"), "relays:"),
@@ -90,7 +109,7 @@ def test_a_recorded_evening_is_played_again(
         (("{}", "--set", "relays.start_s=["), "'[' is not valid YAML"),
         (("{}", "--set", "crowds.0.region=b"), "crowds name region b; there are: default"),
         (("{}", "--against", "none.json"), "none.json: cannot be read"),
-        (("{}", "--from", "2026-11-21T20:00:00Z"), "--from and --to are for --history"),
+        (("{}", "--from", "2026-11-21T20:00:00Z"), "--from and --to are for --history and --trace"),
         (("{}", "--history", "sqlite:///none.db"), "none.db: there is no such file"),
         (("{}", "--set", "manager.policy.setpoint=7"), "setpoint"),
     ],
