@@ -4,6 +4,7 @@
 the simulation, once, and a viewer's link is a place in the bank that moves on by one a step.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -53,11 +54,13 @@ def _bank(rows: Sequence[NDArray[np.float64]]) -> Bank:
 
 
 def _means(link: Link, step_s: float) -> NDArray[np.float64]:
-    times = np.array([at for at, _ in link.points])
-    rates = np.maximum([bps for _, bps in link.points], RATE_BPS_MIN)
-    edges = np.append(times, link.length_s)
+    # A link that is shorter than a step goes round within it.
+    rounds = math.ceil(step_s / link.length_s)
+    times = np.array([n * link.length_s + at for n in range(rounds) for at, _ in link.points])
+    rates = np.maximum([bps for _, bps in link.points] * rounds, RATE_BPS_MIN)
+    edges = np.append(times, rounds * link.length_s)
     carried = np.concatenate([[0.0], np.cumsum(np.diff(edges) * rates)])
-    steps = int(min(_STEPS_MAX, max(1, link.length_s // step_s)))
+    steps = int(min(_STEPS_MAX, edges[-1] // step_s))
     moments = np.arange(steps + 1) * step_s
     means: NDArray[np.float64] = np.diff(np.interp(moments, edges, carried)) / step_s
-    return np.maximum(means, RATE_BPS_MIN)
+    return means

@@ -300,3 +300,31 @@ def test_thresholds_that_contradict_each_other_are_refused(message: str) -> None
     with pytest.raises(ConfigError) as caught:
         loads(BAD[message], SteeringSettings)
     assert message in str(caught.value)
+
+
+# Many at once.
+
+
+@pytest.mark.parametrize(
+    "reports",
+    [
+        (report("origin", "a", **FULL), report("b-1", "b"), report("b-2", "b")),
+        (report("origin", "a", **FULL), report("c-1", "c"), report("c-2", "c", **FULL)),
+        (report("origin", "a"), report("b-1", "b")),
+        (report("origin", "a", **FULL), report("b-1", "b", **FULL)),
+    ],
+)
+def test_what_is_said_of_many_is_what_each_of_them_is_told(
+    reports: tuple[ServerReport, ...],
+) -> None:
+    """`moves` is for the digital twin: the same share leaves, and goes to the same places."""
+    found, viewers = chart(*reports), 3000
+    moves = found.moves("origin", "b")
+    told = [course(found, asker("origin", session=f"s{i}")) for i in range(viewers)]
+    left = [one for one in told if one.moves_to is not None]
+    assert len(left) / viewers == pytest.approx(moves.share, abs=0.03)
+    weights = {place.server: weight for place, weight in moves.to}
+    for server, weight in weights.items():
+        share = sum(one.moves_to.server == server for one in left if one.moves_to is not None)
+        if left:
+            assert share / len(left) == pytest.approx(weight / sum(weights.values()), abs=0.1)
