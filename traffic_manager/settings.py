@@ -228,7 +228,7 @@ class HistorySettings(Settings):
 class ForecastingSettings(Settings):
     """What is expected of demand, region by region."""
 
-    kind: Literal["reactive", "persistence", "damped_drift", "hedge", "boosting"] = Field(
+    kind: Literal["reactive", "persistence", "damped_drift", "hedge", "boosting", "lstm"] = Field(
         default="hedge",
         description="`reactive` goes by the present demand alone; the others add a forecast",
     )

@@ -5,6 +5,7 @@ import json
 import math
 import pickle
 from functools import partial
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -20,17 +21,24 @@ from traffic_manager.forecasting.kinds import (
     make_hedge,
 )
 from traffic_manager.forecasting.learned import Window
+from traffic_manager.forecasting.lstm import Lstm
 from traffic_manager.forecasting.past import KEPT_STEPS
 
 HORIZONS = (0.0, 1.0, 7.5, 10.0, 45.0, 900.0, 3600.0)
 
-every = pytest.mark.parametrize("kind", KINDS)
+NO_TORCH = pytest.mark.skipif(find_spec("torch") is None, reason="no torch (extra `lstm`)")
+every = pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=NO_TORCH) if kind == "lstm" else kind for kind in KINDS]
+)
 
 
 SMALL = Window(slot_min_s=1.0, rows_min=60, rows_max=400, before=200)
 """So that experts with a fitted model have one within these short series."""
 NEAR_S = (10.0, 30.0, 60.0)
-FITTED = {"boosting": partial(Boosting, window=SMALL, rounds=2)}
+FITTED = {
+    "boosting": partial(Boosting, window=SMALL, rounds=2),
+    "lstm": partial(Lstm, window=SMALL),
+}
 
 
 def made(kind: str, step_s: float = 1.0) -> Forecaster:

@@ -11,10 +11,11 @@ from traffic_manager.forecasting.expert import Expert
 from traffic_manager.forecasting.hedge import Hedge
 from traffic_manager.forecasting.holt import Holt
 from traffic_manager.forecasting.least_squares import LeastSquares, Model
+from traffic_manager.forecasting.lstm import Lstm
 from traffic_manager.forecasting.persistence import Persistence
 from traffic_manager.forecasting.seasonal import Seasonal
 
-KINDS = ("persistence", "damped_drift", "holt", "rls", "seasonal", "hedge", "boosting")
+KINDS = ("persistence", "damped_drift", "holt", "rls", "seasonal", "hedge", "boosting", "lstm")
 
 _MODELS = (
     Model("slow", 0.9995, seasonal=False),
@@ -60,6 +61,7 @@ _EXPERTS: Mapping[str, Callable[..., Expert]] = {
     "seasonal": Seasonal,
     "hedge": make_hedge,
     "boosting": partial(make_hedge, kind="boosting", extra=(Boosting,)),
+    "lstm": partial(make_hedge, kind="lstm", extra=(Lstm,)),
 }
 
 
