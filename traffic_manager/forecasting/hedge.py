@@ -24,7 +24,7 @@ from traffic_manager.forecasting.past import Past
 
 _RATE = 0.2
 """How fast weights follow, per loss of one usual error of persistence."""
-_SHARE = 0.002
+_SHARE = 0.0005
 """Of all weight, goes back to where it began at each feedback."""
 _START = 0.8
 """Weight of persistence before anything is known."""

@@ -23,6 +23,8 @@ _MODELS = (
     Model("seasonal", 0.9995),
     Model("seasonal_fast", 0.998),
 )
+_CARRIED = ((1,), (1, 2, 3), (7,))
+"""Days whose growth is added to what the first of them says."""
 
 
 def make_hedge(
@@ -42,7 +44,7 @@ def make_hedge(
         ("damped_drift_40", DampedDrift(**given, window_steps=40, damping_steps=60)),
         ("holt", Holt(**given)),
         ("smoothing", Holt(**given, level_rate=0.4, trend_rate=0.0)),
-        ("rls", LeastSquares(**given, models=_MODELS)),
+        ("rls", LeastSquares(**given, models=_MODELS, carried=_CARRIED)),
         ("yesterday", Seasonal(**given, days=(1,))),
         ("three_days", Seasonal(**given, days=(1, 2, 3))),
         ("last_week", Seasonal(**given, days=(7,))),

@@ -36,6 +36,7 @@ _GROWTH_MAX = 1.5
 _WEIGHT_MIN = 0.05
 _WEIGHT_MAX = 50.0
 _SETTLE_UPDATES = 64
+_NAMES = [f"day{day}" for day in SEASONS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +60,13 @@ class LeastSquares(Expert):
         step_s: float,
         horizons_s: Sequence[float],
         models: Sequence[Model] = (Model(),),
+        carried: Sequence[Sequence[int]] = (),
     ) -> None:
         super().__init__(step_s=step_s, horizons_s=horizons_s)
         self._models = tuple(models)
+        self._carried = [[SEASONS.index(day) for day in days] for days in carried]
+        """Columns of growth on earlier days that are added to what the first model says: each is a
+        voice more."""
         steps = steps_of(horizons_s, step_s)
         self._strides = np.asarray([max(1, count // _STRIDES) for count in steps])[:, None]
         self._lags = np.asarray(_LAGS) * self._strides
@@ -83,7 +88,9 @@ class LeastSquares(Expert):
 
     @property
     def voices(self) -> tuple[str, ...]:
-        return tuple(model.name for model in self._models)
+        first = self._models[0].name
+        carried = (f"{first}_{'_'.join(_NAMES[of] for of in days)}" for days in self._carried)
+        return (*(model.name for model in self._models), *carried)
 
     def learn(self, past: Past) -> None:
         ground = past.ground
@@ -98,7 +105,11 @@ class LeastSquares(Expert):
 
     def opinions(self, past: Past) -> Values:
         ground = past.ground
-        factors = np.exp(np.clip(self._growths(), -_GROWTH_MAX, _GROWTH_MAX))
+        growths = self._growths()
+        days = self._features[:, -len(SEASONS) :]
+        carried = [growths[0] + days[:, columns].mean(axis=1) for columns in self._carried]
+        told = np.stack([*growths, *carried])
+        factors = np.exp(np.clip(told, -_GROWTH_MAX, _GROWTH_MAX))
         expected: Values = np.maximum((past.level + ground) * factors.T - ground, 0.0)
         return expected
 
