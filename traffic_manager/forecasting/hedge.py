@@ -71,6 +71,7 @@ class Hedge(Expert):
         """What persistence has been wrong by lately."""
         self._seen: Values = np.zeros(shape[0])
         self._opinions: Values = np.zeros(shape)
+        self._told: Values = np.zeros(shape[0])
         steps = steps_of(self.horizons_s, step_s)
         self._full = _CREDIT_FULL + _CREDIT_PENDING * np.minimum(steps, PENDING_MAX)
         self._credit: Values = np.zeros(shape[0])
@@ -88,14 +89,14 @@ class Hedge(Expert):
             expert.learn(past)
         opinions = [expert.opinions(past) for expert in self.experts.values()]
         self._opinions = np.maximum(np.concatenate(opinions, axis=1), 0.0)
+        mixed, stays = self._mixed(), self._opinions[:, 0]
+        self._told = stays + self._trust() * (mixed - stays)
         if self._notes.wanted(past.step):
-            told = np.stack([self._mixed(), self.expect(past)], axis=1)
-            self._notes.put(past.step, np.concatenate([self._opinions, told], axis=1))
+            both = np.stack([mixed, self._told], axis=1)
+            self._notes.put(past.step, np.concatenate([self._opinions, both], axis=1))
 
     def expect(self, past: Past) -> Values:
-        stays = self._opinions[:, 0]
-        expected: Values = stays + self._trust() * (self._mixed() - stays)
-        return expected
+        return self._told.copy()
 
     def _trust(self) -> Values:
         """How far the mix is believed at each horizon against persistence, 0 to 1."""
@@ -168,6 +169,7 @@ class Hedge(Expert):
             "usual": packed(self._usual),
             "seen": packed(self._seen),
             "opinions": packed(self._opinions),
+            "told": packed(self._told),
             "notes": self._notes.save(),
             "experts": {name: dict(expert.save()) for name, expert in self.experts.items()},
         }
@@ -180,6 +182,7 @@ class Hedge(Expert):
         self._usual[:] = unpacked(state["usual"])
         self._seen[:] = unpacked(state["seen"])
         self._opinions[:] = unpacked(state["opinions"])
+        self._told[:] = unpacked(state["told"])
         self._notes.load(state["notes"])
         for name, expert in self.experts.items():
             expert.load(state["experts"][name])
