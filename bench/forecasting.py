@@ -4,10 +4,11 @@ On the World Cup trace (judged 15 June to 12 July 1998, all before is only learn
 and 10 minutes ahead, over all, in the rise and in a flash, and what the 0.9 quantile covers; on the
 YouTube logs the error of each stream by that of persistence. Definitions are those of
 `simulation.backtest.measures`. `--until-training` judges 17 May to 14 June instead: what one tunes
-on.
+on. `--cold` starts anew on stretches of 700 minutes of the training period, as they are and thinned
+to about 20 viewers: whether a stream is ever worse than persistence.
 
     python -m bench.forecasting [--kinds hedge,persistence] [--data ../shared/data]
-                                [--until-training] [--json]
+                                [--until-training] [--cold] [--json]
 """
 
 import argparse
@@ -31,6 +32,7 @@ YOUTUBE = "youtube_live_viewers_5s/viewers.csv.gz"
 WC98_HORIZONS_S = (180.0, 300.0, 600.0)
 YOUTUBE_HORIZONS_S = (30.0, 60.0, 120.0, 300.0)
 BUSY = 10_000.0
+COLD_STEPS = 700
 BEGIN, TEST, END = "1998-05-10", "1998-06-15", "1998-07-13"
 BARS = {"mae": 1200.0, "rise": 2500.0, "mase": 0.85}
 
@@ -109,6 +111,34 @@ def streams(path: Path, kinds: Sequence[str]) -> dict[str, Any]:
     return found
 
 
+def cold(path: Path, kinds: Sequence[str]) -> dict[str, Any]:
+    """By kind and sort of stretch: the worst error by that of persistence at each horizon."""
+    trace = kept_until(read(path, Reading())[0], TEST)
+    generator, stretches = np.random.default_rng(1), {}
+    for day in range(1, 35, 2):
+        begin = day * 1440 + int(generator.integers(0, 1440 - COLD_STEPS))
+        values = trace.values[begin : begin + COLD_STEPS]
+        thinned = generator.poisson(values / values.mean() * 20).astype(np.float64)
+        stretches[day] = {"as it is": values, "thinned": thinned}
+    found: dict[str, Any] = {}
+    for kind in kinds:
+        worst = found.setdefault(kind, {"as it is": {}, "thinned": {}})
+        for stretch in stretches.values():
+            for sort, values in stretch.items():
+                one = replace(
+                    trace,
+                    at_s=60.0 * np.arange(COLD_STEPS),
+                    values=values,
+                    part=np.zeros(COLD_STEPS, dtype=np.int64),
+                )
+                rolled = roll(one, kind, WC98_HORIZONS_S)
+                for horizon_s in WC98_HORIZONS_S:
+                    ours, theirs = errors(rolled, horizon_s)
+                    name = f"{horizon_s / 60:g}"
+                    worst[sort][name] = max(worst[sort].get(name, 0.0), ours / theirs)
+    return found
+
+
 def errors(rolled: Rolled, horizon_s: float) -> tuple[float, float]:
     """Summed absolute errors: of the forecaster, of persistence."""
     truth = rolled.truth(horizon_s)
@@ -133,6 +163,10 @@ def printed(figures: dict[str, Any]) -> str:
         for name, row in one["by_persistence"].items():
             told_ = "  ".join(f"{horizon} s {ratio:.3f}" for horizon, ratio in row.items())
             lines.append(f"  {name:12s} {told_}")
+    for kind, one in figures.get("cold", {}).items():
+        for sort, row in one.items():
+            told_ = "  ".join(f"{minutes} min {ratio:.3f}" for minutes, ratio in row.items())
+            lines.append(f"cold starts, {kind}, {sort}, the worst by persistence: {told_}")
     for kind, met in figures.get("bars", {}).items():
         lines.append(f"bars at 5 min, {kind}: " + ", ".join(f"{k} {v}" for k, v in met.items()))
     return "\n".join(lines)
@@ -155,6 +189,7 @@ def main() -> int:
     parser.add_argument("--kinds", default="hedge,persistence")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--until-training", action="store_true")
+    parser.add_argument("--cold", action="store_true")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     kinds = args.kinds.split(",")
@@ -162,6 +197,9 @@ def main() -> int:
     for name, path in (("world_cup", args.data / WC98), ("streams", args.data / YOUTUBE)):
         if not path.exists():
             print(f"{path} is not there: left out (--data DIR)", file=sys.stderr)
+        elif args.cold:
+            if name == "world_cup":
+                figures["cold"] = cold(path, kinds)
         elif name == "world_cup":
             figures[name] = world_cup(path, kinds, args.until_training)
         else:
