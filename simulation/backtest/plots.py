@@ -25,7 +25,7 @@ Pictures = Mapping[str, bytes]
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D1F")
 _GREY = "#888888"
-_AROUND_S = 5400.0
+_AROUND_S = 3600.0
 """Shown on either side of the greatest rise."""
 _SIZE_INCHES = (8.0, 4.0)
 _DPI = 110
@@ -80,8 +80,8 @@ def _trace(outcome: Outcome) -> bytes:
     """Around the greatest rise: what came, and what each forecaster had said of that moment."""
     found = outcome.findings[0]
     horizon_s = _middle(found.rolled.horizons_s)
-    said = f"{found.rolled.kind}, said {duration(horizon_s)} before"
-    figure, axes = _figure(f"{outcome.trace.name}: the steepest hours, {said}")
+    told = f"the steepest hours, and what was said {duration(horizon_s)} before"
+    figure, axes = _figure(f"{outcome.trace.name}: {told}")
     shown = _steepest(outcome)
     came = outcome.trace.values[shown]
     axes.plot(_hours(outcome, shown), came, color="black", linewidth=1.2, label="what came")
@@ -90,7 +90,7 @@ def _trace(outcome: Outcome) -> bytes:
     hours = _hours(outcome, then)
     for low, high, alpha in ((0.05, 0.95, 0.18), (0.25, 0.75, 0.32)):
         band = [found.rolled.quantile(horizon_s, q)[then - steps] for q in (low, high)]
-        label = f"p{low * 100:g} to p{high * 100:g}"
+        label = f"{found.rolled.kind}, p{low * 100:g} to p{high * 100:g}"
         axes.fill_between(hours, *band, color=_COLOURS[0], alpha=alpha, linewidth=0, label=label)
     for place, one in enumerate(outcome.findings):
         point = one.rolled.point(horizon_s)[then - steps]
@@ -147,6 +147,7 @@ def _leads(outcome: Outcome) -> bytes:
     for colour, alarms in every:
         leads = np.sort(np.asarray(alarms.leads_s))[::-1] / 60
         share = np.arange(1, len(leads) + 1) / len(leads)
+        leads, share = leads[leads > 0], share[leads > 0]  # what was missed was never known
         label = f"{alarms.rule} ({alarms.false_per_day:.2f} false a day)"
         axes.step(leads, share, where="post", color=colour, label=label)
     axes.axhline(0.5, color=_GREY, linewidth=0.8, linestyle=":")
