@@ -243,8 +243,8 @@ def line(figures: dict[str, Any]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--seeds", type=int, default=200)
-    parser.add_argument("--kinds", default=f"reactive,damped_drift,{AT_ONCE}")
-    parser.add_argument("--bar", default="damped_drift", help="the kind that is judged")
+    parser.add_argument("--kinds", default=f"reactive,hedge,{AT_ONCE}")
+    parser.add_argument("--bar", default="hedge", help="the kind that is judged")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--late", action="store_true", help="list the seeds that were late")
     chosen = parser.parse_args()

@@ -21,7 +21,7 @@ from traffic_manager.forecasting.series import Series
 from traffic_manager.forecasting.surge import Surge, reach_s
 from traffic_manager.settings import ForecastingSettings
 
-_LEARNED_PER_LOOK = 24
+_LEARNED_PER_LOOK = 32
 """Series that take a sample in one look; the others wait for the next."""
 _CHANNEL_STEPS = 5
 """Channels are sampled at this many times the spacing of regions."""
@@ -74,8 +74,9 @@ class Forecasts:
             {region: bps for (region, channel), bps in values.items() if not channel},
             {r: s.expected(JUDGED_AFTER_S) for (r, c), s in self._series.items() if not c},
         )
-        due = [place for place in values if self._is_due(place, now_s)]
-        due.sort(key=lambda place: (bool(place[1]), self._learned_at_s(place)))
+        waited = {place: self._waited_steps(place, now_s) for place in values}
+        due = [place for place in values if waited[place] >= _EARLY]
+        due.sort(key=lambda place: (-waited[place], bool(place[1])))
         for place in due[:_LEARNED_PER_LOOK]:
             try:
                 self._of(place).learn(now_s + self._offset, values[place], now_s)
@@ -238,12 +239,10 @@ class Forecasts:
         fresh = [place for place in ranked if place not in kept][: most - len(kept)]
         return {*kept, *fresh}
 
-    def _is_due(self, place: Place, now_s: float) -> bool:
+    def _waited_steps(self, place: Place, now_s: float) -> float:
+        """Since the last sample, in steps of its own; infinite before the first."""
         series = self._series.get(place)
-        return series is None or now_s - series.learned_at_s >= _EARLY * series.step_s
-
-    def _learned_at_s(self, place: Place) -> float:
-        return self._series[place].learned_at_s if place in self._series else -math.inf
+        return math.inf if series is None else (now_s - series.learned_at_s) / series.step_s
 
     def _of(self, place: Place) -> Series:
         if place not in self._series:

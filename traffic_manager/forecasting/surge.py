@@ -22,7 +22,7 @@ _CERTAIN = 3.0
 _LIKELY_LESS = 1.0
 _UPPER_MORE = 1.0
 """In errors: what is likely is somewhat less than what was seen, what is feared somewhat more."""
-_DAMPING_S = 30.0
+_DAMPING_S = 15.0
 """A rise goes on for about this time."""
 _GAP_MAX_S = 10.0
 

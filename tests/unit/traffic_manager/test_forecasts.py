@@ -75,15 +75,16 @@ def test_the_most_watched_channels_are_followed_and_never_more_than_allowed():
     assert set(watch.ahead.channels_bps) == {("east", "c0"), ("east", "c1"), ("east", "c3")}
 
 
-def test_many_regions_take_turns():
-    regions = {f"r{n}": 10.0 for n in range(60)}
-    watch = Watch()
+def test_many_regions_take_turns_and_channels_have_theirs():
+    regions = {f"r{n}__{channel}": 10.0 for n in range(70) for channel in "ab"}
+    watch = Watch(kind="persistence")
     watch.hold(1, **regions)
-    assert len(watch.forecasts.series) == 24
+    assert len(watch.forecasts.series) == 32
     watch.hold(40, **regions)
-    lengths = [len(series.forecaster.past) for series in watch.forecasts.series.values()]
-    assert len(lengths) == 60 and min(lengths) >= 14
-    assert not watch.texts and len(watch.ahead.upper_bps) == 60
+    taken = {place: len(s.forecaster.past) for place, s in watch.forecasts.series.items()}
+    assert min(count for (_, channel), count in taken.items() if not channel) >= 12
+    assert sum(bool(channel) for _, channel in taken) == 16
+    assert not watch.texts and len(watch.ahead.upper_bps) == 70
 
 
 def test_a_region_that_vanishes_is_taken_for_empty_until_it_is_forgotten():
