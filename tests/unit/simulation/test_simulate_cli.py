@@ -37,14 +37,14 @@ def test_policies_side_by_side_on_the_same_seeds(
     capsys: pytest.CaptureFixture[str], scenario: str, tmp_path: Path
 ) -> None:
     words = (scenario, "--policy", "hpa,predictive", "--seeds", 2)
-    first = saved(capsys, tmp_path / "a.json", *words)
-    runs = [(run["policy"], run["seed"]) for run in first["runs"]]
-    assert runs == [("hpa", 1), ("predictive", 1), ("hpa", 2), ("predictive", 2)]
-    assert first == saved(capsys, tmp_path / "b.json", *words), "the same seeds gave another run"
-    status, out, _ = simulate(capsys, *words)
+    status, out, _ = simulate(capsys, *words, "--json", tmp_path / "a.json")
     assert status == 0
     for told in ("stall-minutes", "relay-hours", "VMAF", "never short", "predictive against hpa"):
         assert told in out
+    first = json.loads((tmp_path / "a.json").read_text())
+    runs = [(run["policy"], run["seed"]) for run in first["runs"]]
+    assert runs == [("hpa", 1), ("predictive", 1), ("hpa", 2), ("predictive", 2)]
+    assert first == saved(capsys, tmp_path / "b.json", *words), "the same seeds gave another run"
 
 
 def test_two_runs_are_subtracted_and_drawn(
