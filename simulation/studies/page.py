@@ -24,13 +24,12 @@ svg { width: 100%; height: auto }
 def page(outcome: Outcome, pictures: Sequence[str], pairs: Sequence[Pair] = ()) -> str:
     """`pictures` are SVG."""
     head = ["", *outcome.policies]
-    rows = [(title, cells) for title, cells in tables.rows_of(outcome)]
     parts = [
         f"<h1>{escape(outcome.name)}</h1>",
         f"<p>{escape(outcome.about)}</p>" if outcome.about else "",
         "".join(f"<p>{escape(sentence)}</p>" for sentence in tables.verdicts(outcome)),
         *pictures[:1],
-        _table(tables.title_of(outcome), head, rows),
+        _table(tables.title_of(outcome), head, tables.rows_of(outcome)),
         *pictures[1:],
         *(_difference(pair) for pair in pairs),
     ]
