@@ -20,6 +20,8 @@ from traffic_manager.manager import ForecastsLike, Manager, Order, PolicyLike, S
 from traffic_manager.manager_settings import ManagerSettings
 from traffic_manager.provisioners.base import Instance
 
+_JITTER = 0.1
+"""Of the time between two reports."""
 UTC_S = 1_800_000_000.0
 """The wall clock at the beginning of a run."""
 _RECONCILE_EVERY_S = 1.0
@@ -183,6 +185,10 @@ class ControlPlane:
             self.incidents.append(f"{now_s:.1f} s: {server.place.id}: {error}")
             return
         server.take(answer, now_s)
+        # As `surgecast.control.reporting` does: else reports, ticks and samples were always in
+        # phase, and what the manager knows newer than it ever is.
+        wait_s = server.next_report_s - now_s
+        server.next_report_s += wait_s * _JITTER * float(2 * self._dice.random() - 1)
 
     # What is ordered.
 
