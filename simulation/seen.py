@@ -9,11 +9,11 @@ import numpy as np
 from simulation.playback import Reals
 from surgecast.delivery.adaptation import ceiling
 
-RISE, HOLD = ceiling._RISE, ceiling._HOLD
-BITS_MIN = 8 * ceiling._BYTES_MIN
+RISE, HOLD = ceiling.RISE, ceiling.HOLD
+BITS_MIN = 8 * ceiling.BYTES_MIN
 _ROUND_TRIP_S = 0.02
 """Of everybody."""
-_BURST_S = max(ceiling._SECONDS_MIN, ceiling._ROUND_TRIPS_MIN * _ROUND_TRIP_S)
+_BURST_S = max(ceiling.SECONDS_MIN, ceiling.ROUND_TRIPS_MIN * _ROUND_TRIP_S)
 
 
 def see(
@@ -34,7 +34,7 @@ def see(
         quick_bps[new] = slow_bps[new] = bps[new]
         use |= bps > slow_bps
         use &= (slow_bps > 0) & large
-    for mean_bps, gain in ((quick_bps, ceiling._QUICK), (slow_bps, ceiling._SLOW)):
+    for mean_bps, gain in ((quick_bps, ceiling.QUICK), (slow_bps, ceiling.SLOW)):
         change = bps - mean_bps
         change *= np.float32(gain)
         if use is not None:

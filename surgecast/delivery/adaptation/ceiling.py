@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from surgecast.delivery.adaptation.allocation import Offer
 from surgecast.delivery.adaptation.cmcd import Cmcd
 
-_BYTES_MIN = 64 * 1024
-_ROUND_TRIPS_MIN = 4
-_SECONDS_MIN = 0.02
+BYTES_MIN = 64 * 1024
+ROUND_TRIPS_MIN = 4
+SECONDS_MIN = 0.02
 """Less is a burst."""
-_QUICK, _SLOW = 0.5, 0.15
+QUICK, SLOW = 0.5, 0.15
 _LIFE_S = 30.0
 _TOLD_LIFE_S = 10.0
 _LOWERED_MOST = 0.5
 _STARVED = 0.7
-_RISE, _HOLD = 0.7, 0.9
+RISE, HOLD = 0.7, 0.9
 """Share of the ceiling that a rung may take to be risen to, and to be held."""
 
 
@@ -40,7 +40,7 @@ class Drained:
 
     @property
     def is_burst(self) -> bool:
-        return self.busy_s < max(_SECONDS_MIN, _ROUND_TRIPS_MIN * self.rtt_s)
+        return self.busy_s < max(SECONDS_MIN, ROUND_TRIPS_MIN * self.rtt_s)
 
     @property
     def rate_bps(self) -> float:
@@ -62,7 +62,7 @@ class Ceiling:
 
     def sample(self, now: float, drained: Drained) -> None:
         """Note what was seen of the connection."""
-        if drained.sent_bytes < _BYTES_MIN:
+        if drained.sent_bytes < BYTES_MIN:
             return
         rate_bps = drained.rate_bps
         if self._sampled_at is None or now - self._sampled_at > _LIFE_S:
@@ -70,8 +70,8 @@ class Ceiling:
                 return
             self._quick_bps = self._slow_bps = rate_bps
         elif not drained.is_burst or rate_bps > self._slow_bps:
-            self._quick_bps += _QUICK * (rate_bps - self._quick_bps)
-            self._slow_bps += _SLOW * (rate_bps - self._slow_bps)
+            self._quick_bps += QUICK * (rate_bps - self._quick_bps)
+            self._slow_bps += SLOW * (rate_bps - self._slow_bps)
         self._sampled_at = now
 
     def told(self, now: float, cmcd: Cmcd) -> None:
@@ -97,7 +97,7 @@ def highest(offers: Sequence[Offer], held: int, ceiling_bps: float | None) -> in
     if ceiling_bps is None:
         return 0
     for position, offer in enumerate(offers):
-        share = _HOLD if position >= held else _RISE
+        share = HOLD if position >= held else RISE
         if offer.rate_bps <= share * ceiling_bps:
             return position
     return len(offers) - 1
