@@ -127,7 +127,7 @@ def cold(path: Path, kinds: Sequence[str]) -> dict[str, Any]:
             for sort, values in stretch.items():
                 one = replace(
                     trace,
-                    at_s=60.0 * np.arange(COLD_STEPS),
+                    at_s=np.arange(COLD_STEPS, dtype=np.float64) * trace.step_s,
                     values=values,
                     part=np.zeros(COLD_STEPS, dtype=np.int64),
                 )
