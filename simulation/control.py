@@ -26,6 +26,8 @@ UTC_S = 1_800_000_000.0
 """The wall clock at the beginning of a run."""
 _RECONCILE_EVERY_S = 1.0
 _FIT_EVERY_S = 5.0
+ORIGIN = 1
+"""The place of the origin for viewers: the first after `NOWHERE`."""
 _LISTENS_AFTER = 0.3
 """Share of its start-up time after which a relay runs and reports."""
 _FAILS_AFTER_S = 1.0

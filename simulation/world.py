@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from player.swarm.links import traced
 from player.swarm.traces import networks_of
 from simulation.access import Bank, bank, steady
-from simulation.control import ControlPlane
+from simulation.control import ORIGIN, ControlPlane
 from simulation.crowds import Audience, truth
 from simulation.measures import Look, Measures
 from simulation.placement import Placement
@@ -38,6 +38,8 @@ _JOINING_S = 0.1
 """From the wish to watch until the first segment is asked for."""
 _FAILOVER_S = 0.25
 _FEED_SHARE_MAX = 0.9
+_WARMING_SHARE = 0.05
+"""Of what the origin can send, relays that warm get so much even where viewers want it all."""
 
 
 class Watcher(Protocol):
@@ -83,6 +85,7 @@ class World:
         self._decisions: dict[str, dict[str, Any]] = {}
         self._relay_s = 0.0
         self._fed: set[str] = set()
+        self._unfed_bits = 0.0
         self.control.pass_time(0.0, self.populations)
 
     @property
@@ -253,7 +256,7 @@ class World:
         serves = np.array([s is not None and s.serves for s in slots])
         self.capacity_bps = np.where(serves, capacity, 0.0)
         room_bps = self.capacity_bps.copy()
-        room_bps[1] -= fed_bps
+        room_bps[ORIGIN] -= fed_bps
         heads = np.zeros(len(slots))
         asking: list[Askers] = []
         by_channel = {name: np.zeros(len(slots)) for name in self.ladders}
@@ -285,8 +288,8 @@ class World:
         self._relay_s += step_s * sum(s is not None and s.life is not None for s in slots)
 
     def _feeds(self, moments: dict[str, Moment]) -> tuple[float, float]:
-        """What the origin sends to all relays, and what each pulls: every rung of what is new, and
-        once the whole window. They come before viewers, up to a bound."""
+        """What the origin sends to all relays, and what each pulls: every rung of what is new,
+        before viewers are served, and once the whole window, of what viewers leave over."""
         step_s = self.scenario.step_s
         newest = sum(
             sum(ladder.average_bps) * ladder.segment_s * moment.ratio * moment.published
@@ -296,10 +299,15 @@ class World:
             sum(ladder.average_bps) * ladder.segment_s for ladder in self.ladders.values()
         )
         pulling = {s.place.id for s in self.control.servers if s.pulls}
-        fresh = len(pulling - self._fed)
+        self._unfed_bits += len(pulling - self._fed) * window
         self._fed = pulling
-        most = _FEED_SHARE_MAX * self.scenario.origin.capacity_bps
-        fed_bps = min(most, (len(pulling) * newest + fresh * window) / step_s)
+        capacity_bps = self.scenario.origin.capacity_bps
+        new_bps = len(pulling) * newest / step_s
+        wanted_bps = self.wanted_bps[ORIGIN] if len(self.wanted_bps) > ORIGIN else 0.0
+        left_bps = max(_WARMING_SHARE * capacity_bps, capacity_bps - new_bps - wanted_bps)
+        warming_bps = min(self._unfed_bits / step_s, left_bps)
+        self._unfed_bits -= warming_bps * step_s
+        fed_bps = min(_FEED_SHARE_MAX * capacity_bps, new_bps + warming_bps)
         return fed_bps, newest / step_s
 
     # What is noted.
