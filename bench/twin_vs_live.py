@@ -28,10 +28,11 @@ from simulation.result import Result
 from simulation.scenario import Scenario
 from simulation.studies import files, pictures
 from simulation.studies.variation import scenario_for
-from simulation.world import run
+from simulation.world import World
 from surgecast.hls.parse import parse_multivariant
 from tests.integration.test_flash_crowd import FULL, FULL_SIZES, SMALL, SMALL_SIZES, Crowd
-from tests.support.fleet_worlds import Sizes, World, world
+from tests.support.fleet_worlds import Sizes, world
+from tests.support.fleet_worlds import World as LiveWorld
 from tests.support.swarms import swarm
 
 BAR = 0.10
@@ -91,7 +92,7 @@ def main() -> None:
         live = [asyncio.run(one_live(crowd, sizes)) for _ in range(args.runs)]
     name = "crowd_full" if args.full else "crowd_small"
     scenarios = [twin_of(name, live, seed) for seed in range(1, args.seeds + 1)]
-    twin = [of_twin(run(scenario), begin_s(scenario)) for scenario in scenarios]
+    twin = [told_twin(scenario) for scenario in scenarios]
     compare(live, twin)
     if args.json:
         told = {"live": [asdict(t) for t in live], "twin": [asdict(t) for t in twin]}
@@ -109,7 +110,7 @@ async def one_live(crowd: Crowd, sizes: Sizes) -> Told:
             return await told_live(running, crowd)
 
 
-async def told_live(running: World, crowd: Crowd) -> Told:
+async def told_live(running: LiveWorld, crowd: Crowd) -> Told:
     """Let the crowd come and go."""
     ladder = await ladder_of(running)
     url = running.watch_url()
@@ -144,7 +145,7 @@ def rates_bps(times: Sequence[float], received: Sequence[int]) -> list[float]:
     return rates
 
 
-async def ladder_of(running: World) -> dict[str, tuple[int, int]]:
+async def ladder_of(running: LiveWorld) -> dict[str, tuple[int, int]]:
     """As the origin tells players."""
     text = (await running.origin.ask("/live/a/index.m3u8"))[2].decode()
     variants = parse_multivariant(text).variants
@@ -179,7 +180,18 @@ def begin_s(scenario: Scenario) -> float:
     return crowd_of(scenario.crowds[0].arrivals, (Leave.FOLLOW, 1.0)).curve.points[1][0]
 
 
-def of_twin(result: Result, began_s: float) -> Told:
+def told_twin(scenario: Scenario) -> Told:
+    """How long the relay took is what the manager measured, as live."""
+    world = World(scenario)
+    while not world.over:
+        world.step()
+    manager = world.control.manager
+    took_s = manager.start_times.serving_s if manager is not None else None
+    assert took_s is not None, "no relay served"
+    return of_twin(world.result(), begin_s(scenario), took_s)
+
+
+def of_twin(result: Result, began_s: float, took_s: float) -> Told:
     """Each second, as the swarm tells: counts of that moment, bytes since the one before."""
     step_s = float(result.at_s[1] - result.at_s[0])
     every = round(1 / step_s)
@@ -187,7 +199,6 @@ def of_twin(result: Result, began_s: float) -> Told:
     rungs = {n.removeprefix("rung."): series[n] for n in series if n.startswith("rung.")}
     starts = [d["at_utc"] for d in result.decisions if d["action"] == "start"]
     ordered_s = min(starts) - _UTC_OF_THE_TWIN - began_s
-    serving_s = float(result.at_s[np.argmax(series["relays_serving"] > 0)]) + step_s / 2 - began_s
     last = slice(every - 1, None, every)
     sent = series["egress_bps"][: len(result.at_s[last]) * every]
     return Told(
@@ -196,8 +207,8 @@ def of_twin(result: Result, began_s: float) -> Told:
         sent.reshape(-1, every).mean(axis=1).tolist(),
         {rung: values[last].tolist() for rung, values in rungs.items()},
         ordered_s,
-        serving_s,
-        [serving_s - ordered_s],
+        ordered_s + took_s,
+        [took_s],
         {},
     )
 
