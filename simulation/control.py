@@ -4,6 +4,7 @@ The production `Manager` is told what servers report and asked to tick, at the t
 would; orders come true after a start-up time that is drawn from the measured ones.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,6 +48,11 @@ class _Coming:
     warm_at_s: float
     fails: bool
     server: SimulatedServer | None = None
+
+    @property
+    def next_s(self) -> float:
+        """When something happens to it."""
+        return self.runs_at_s if self.server is None else self.warm_at_s
 
 
 class ControlPlane:
@@ -126,10 +132,23 @@ class ControlPlane:
     # Time.
 
     def pass_time(self, until_s: float, populations: Sequence[Population]) -> None:
-        """Everything up to `until_s`."""
-        while self._tick_s <= until_s + _TINY_S:
+        """Everything up to `until_s`. Relays come when they come, not when the manager looks."""
+        while True:
+            comes_s = min((coming.next_s for coming in self._coming.values()), default=math.inf)
+            if min(comes_s, self._tick_s) > until_s + _TINY_S:
+                return
+            if comes_s < self._tick_s - _TINY_S:
+                self._between(comes_s, populations)
+                continue
             self._once(self._tick_s, populations)
             self._tick_s += self.settings.tick_s
+
+    def _between(self, now_s: float, populations: Sequence[Population]) -> None:
+        """A relay has something to tell before the manager looks again."""
+        self._come_and_go(now_s)
+        for server in list(self.servers):
+            if server.hurries and not server.ended:
+                self._report(server, populations, now_s)
 
     def _once(self, now_s: float, populations: Sequence[Population]) -> None:
         utc = UTC_S + now_s

@@ -56,3 +56,14 @@ def test_what_is_asked_of_servers_is_what_their_viewers_can_take() -> None:
         population.ask(moment, cut=False)
         sums = np.bincount(population.server, weights=population.demand_bps, minlength=9)
         assert population.wanted_bps(moment) == pytest.approx(sums[: len(world.control.slots)])
+
+
+def test_a_relay_serves_when_it_is_ready_and_not_when_the_manager_looks_again() -> None:
+    """What is drawn was measured from the order to serving: it is not to grow by a look."""
+    settings = {"tick_s": 1.0, "fleet": {"report_every_s": 1.0}}
+    relays = {"capacity_bps": 300_000_000, "start_s": (1.3,)}
+    world = World(scenario(manager=settings, relays=relays))
+    while not world.over:
+        world.step()
+    assert world.control.manager is not None
+    assert world.control.manager.start_times.serving_s == pytest.approx(1.3)
