@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.support.fleet_worlds import REPORT_EVERY_S, Sizes, World, world
-from tests.support.origins import until
+from tests.support.origins import WAIT_S, until
 from tests.support.swarms import RunningSwarm, swarm
 
 pytestmark = pytest.mark.long
@@ -78,7 +78,8 @@ async def manager_is_killed(
             moment = await settled(crowd, count)
             await whole(running, count)
             await running.manager.kill()
-            await crowd.until(lambda m: m["t_s"] > moment["t_s"] + away_s, "the end of the pause")
+            over = moment["t_s"] + away_s
+            await crowd.until(lambda m: m["t_s"] > over, "the end of the pause", away_s + WAIT_S)
             await running.manager.restart()
             came_back = time.monotonic()
             await whole(running, count)
