@@ -30,7 +30,7 @@ from surgecast.delivery.settings import AdaptationSettings
 from surgecast.errors import ConfigError
 from traffic_manager.manager import ForecastsLike, PolicyLike
 from traffic_manager.manager_settings import ManagerSettings
-from traffic_manager.records import DecisionRecord
+from traffic_manager.record.records import DecisionRecord
 
 _BEFORE_S = 2.0
 """The manager has had so long to settle, beyond its own `settle_s`, when the first viewer comes."""

@@ -19,7 +19,7 @@ COMMANDS = {
     "play": ("player.cli", "watch a stream without a screen and report how it went"),
     "swarm": ("player.swarm.cli", "be a crowd: thousands of light viewers, and one report"),
     "check": ("player.checking.cli", "watch a stream and name the HLS rules it breaks"),
-    "why": ("traffic_manager.why_cli", "why the manager did that, and what came of it"),
+    "why": ("traffic_manager.record.why_cli", "why the manager did that, and what came of it"),
     "backtest": ("simulation.backtest.cli", "judge forecasters on recorded audiences"),
     "simulate": ("simulation.cli", "run policies side by side on a crowd, in the digital twin"),
     "demo": ("surgecast.demo.cli", "a crowd comes, and all of it answers, on this machine"),

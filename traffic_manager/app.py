@@ -48,8 +48,8 @@ from traffic_manager.provisioners.command import CommandProvisioner
 from traffic_manager.provisioners.enrolment import Enrolment
 from traffic_manager.provisioners.local import LocalProvisioner
 from traffic_manager.provisioners.settings import LocalSettings
-from traffic_manager.recorder import Recorder
-from traffic_manager.records import DecisionRecord, DemandRecord, Incident, Outcome
+from traffic_manager.record.recorder import Recorder
+from traffic_manager.record.records import DecisionRecord, DemandRecord, Incident, Outcome
 from traffic_manager.reload import diff
 from traffic_manager.wishes_file import keep_wishes, load_wishes
 

@@ -8,13 +8,13 @@ from traffic_manager.api.events import Events
 from traffic_manager.demand import Load
 from traffic_manager.fitting import Fitting
 from traffic_manager.fleet import STATES
-from traffic_manager.following import VERDICTS
 from traffic_manager.forecasting.base import QUANTILES
 from traffic_manager.forecasting.series import Series
 from traffic_manager.joining.join import Join
 from traffic_manager.joining.steer import Steer
 from traffic_manager.manager import Manager
-from traffic_manager.recorder import Recorder
+from traffic_manager.record.following import VERDICTS
+from traffic_manager.record.recorder import Recorder
 
 
 def watch_manager(metrics: Metrics, manager: Manager) -> None:

@@ -26,14 +26,14 @@ from traffic_manager.directives import (
 )
 from traffic_manager.fleet import COMING, Fleet, Moved, Server
 from traffic_manager.forecasts import Forecasts
-from traffic_manager.logbook import Logbook
 from traffic_manager.manager_settings import ManagerSettings
-from traffic_manager.outcomes import Outcomes
 from traffic_manager.policy.decisions import Decision, Plan
 from traffic_manager.policy.rule import Policy
 from traffic_manager.policy.start_times import StartTimes
 from traffic_manager.policy.view import View
 from traffic_manager.provisioners.base import Instance, RelayOrder
+from traffic_manager.record.logbook import Logbook
+from traffic_manager.record.outcomes import Outcomes
 from traffic_manager.screening import Known, Screening
 from traffic_manager.settings import ForecastingSettings, PolicySettings
 from traffic_manager.wishes import Wishes

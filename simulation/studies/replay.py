@@ -23,8 +23,8 @@ from simulation.backtest.trace_file import Reading
 from simulation.scenario import SimulatedChannel, SimulatedCrowd, SimulatedRegion
 from simulation.studies.variation import Study, as_points
 from surgecast.errors import ConfigError, LocalError
-from traffic_manager.history import ROWS_MAX as PAGE_MAX
-from traffic_manager.history import History
+from traffic_manager.record.history import ROWS_MAX as PAGE_MAX
+from traffic_manager.record.history import History
 
 ROWS_MAX = 2_000_000
 _CHURN_MIN = 0.02

@@ -7,7 +7,7 @@ Unknown fields are ignored, so that a newer server can talk to an older manager;
 `version` is refused.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,6 +20,7 @@ Url = Annotated[str, Field(max_length=512, pattern=r"^https?://[^\s/?#]+(/[^\s?#
 Rate = Annotated[float, Field(ge=0, le=1e13, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Span = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+Ratio = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 
 State = Literal["starting", "warming", "serving", "draining"]
 """What a server says of itself."""
@@ -62,6 +63,61 @@ class ChannelReport(Message):
     egress_bps: Rate = 0.0
 
 
+class RungSignature(Message):
+    """One rung of what is to be made."""
+
+    rung: Label
+    width: Count
+    height: Count
+    frame_rate: Ratio
+    video_bps: Rate
+
+
+class Complexity(Message):
+    """How hard a source is to encode, measured on a few seconds of it."""
+
+    bits_per_pixel: Ratio
+    """Of a fast encode at constant quality (x264 ultrafast, CRF 26)."""
+    motion: Ratio
+    """Share of those bits that is in predicted pictures, 0 for a still picture."""
+
+
+class Signature(Message):
+    """What the cost of a channel's encoding is predicted from, before it is encoded."""
+
+    codec: Annotated[str, Field(max_length=32)] = "h264"
+    """Of the source."""
+    width: Count
+    height: Count
+    frame_rate: Ratio
+    source_bps: Rate = 0.0
+    """0 where that is not known."""
+    complexity: Complexity | None = None
+    """None until it was measured."""
+    preset: Annotated[str, Field(max_length=16)] = "veryfast"
+    low_latency: bool = False
+    rungs: list[RungSignature] = Field(min_length=1, max_length=32)
+
+
+class TranscodeWanted(Message):
+    """A channel of an origin that wants to be encoded by a worker."""
+
+    channel: Label
+    spec: dict[str, Any]
+    """Source, ladder and the rest as in the origin's YAML; workers check it, the manager does
+    not look into it."""
+    signature: Signature | None = None
+    """None where the source must be seen first."""
+    priority: Annotated[int, Field(ge=0, le=9)] = 5
+    """9 is served first."""
+    backup: bool = False
+    """Whether a second worker is to stand by with the same source."""
+    lease: Count = 0
+    """The newest lease whose media was taken; 0 for none."""
+    silent_s: Span | None = None
+    """Since media of that lease came last; None where none ever did."""
+
+
 class ServerReport(Message):
     """What one server says of itself. Rates are measured over the last seconds."""
 
@@ -94,6 +150,8 @@ class ServerReport(Message):
     first_viewer_after_s: Span | None = None
     """From the start of the process until the first media left for a viewer."""
     channels: list[ChannelReport] = Field(default_factory=list, max_length=1024)
+    transcodes: list[TranscodeWanted] = Field(default_factory=list, max_length=256)
+    """Channels that are to be encoded by workers (origins)."""
     tokens_refused: Count = 0
     http_errors: Count = 0
     directive: str = Field(default="", max_length=128)

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from tests.support.fleets import origin_report, report_of
 from traffic_manager.demand import Demand, Load
 from traffic_manager.fleet import STATES, Server
-from traffic_manager.following import VERDICTS, Judged
-from traffic_manager.outcomes import Outcomes
 from traffic_manager.policy.view import View
-from traffic_manager.records import DecisionRecord
+from traffic_manager.record.following import VERDICTS, Judged
+from traffic_manager.record.outcomes import Outcomes
+from traffic_manager.record.records import DecisionRecord
 from traffic_manager.settings import PolicySettings
 
 REGIONS = ("east", "west")

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from surgecast.control.messages import Label
 from traffic_manager.fleet import State
-from traffic_manager.following import Verdict
+from traffic_manager.record.following import Verdict
 
 
 class Answer(BaseModel):

@@ -11,10 +11,10 @@ from simulation.studies import replay
 from simulation.studies.variation import Study
 from surgecast.errors import ConfigError
 from tests.support.studies import SMALL
-from traffic_manager import history as history_module
-from traffic_manager.history import History
-from traffic_manager.recorder import Recorder
-from traffic_manager.records import DemandRecord
+from traffic_manager.record import history as history_module
+from traffic_manager.record.history import History
+from traffic_manager.record.recorder import Recorder
+from traffic_manager.record.records import DemandRecord
 from traffic_manager.settings import HistorySettings
 
 START_UTC = 1_800_000_000.0

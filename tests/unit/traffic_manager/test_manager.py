@@ -14,7 +14,7 @@ from traffic_manager.manager import Manager, Order, Start, Stop
 from traffic_manager.manager_settings import ManagerSettings
 from traffic_manager.policy.decisions import Decision, Plan
 from traffic_manager.provisioners.base import Instance
-from traffic_manager.records import DecisionRecord, Incident, Outcome
+from traffic_manager.record.records import DecisionRecord, Incident, Outcome
 from traffic_manager.wishes import Wishes
 
 YAML = """

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from surgecast.units import format_bps
-from traffic_manager.why_chart import chart, span
+from traffic_manager.record.why_chart import chart, span
 
 Values = Mapping[str, Any]
 

@@ -13,9 +13,9 @@ from pydantic import SecretStr
 
 from surgecast.errors import LocalError
 from tests.support.postgres import running_postgres, why_not
-from traffic_manager.history import History, decisions, metadata, migrate
-from traffic_manager.recorder import Recorder
-from traffic_manager.records import DecisionRecord, DemandRecord, Incident, Outcome
+from traffic_manager.record.history import History, decisions, metadata, migrate
+from traffic_manager.record.recorder import Recorder
+from traffic_manager.record.records import DecisionRecord, DemandRecord, Incident, Outcome
 from traffic_manager.settings import HistorySettings
 
 WAIT_S = 60.0

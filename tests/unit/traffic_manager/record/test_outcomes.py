@@ -8,10 +8,10 @@ import pytest
 from tests.support.fleets import channel_report, origin_report, report_of
 from traffic_manager.demand import Demand, Load
 from traffic_manager.fleet import Server
-from traffic_manager.following import Judged
-from traffic_manager.outcomes import Outcomes
 from traffic_manager.policy.view import View
-from traffic_manager.records import DecisionRecord
+from traffic_manager.record.following import Judged
+from traffic_manager.record.outcomes import Outcomes
+from traffic_manager.record.records import DecisionRecord
 from traffic_manager.settings import PolicySettings
 
 MBPS = 1e6

@@ -8,7 +8,7 @@ import pytest
 from surgecast.cli import main
 from tests.support.fleets import origin_report, report_of
 from tests.support.managers import YAML, RunningManager, running_manager
-from traffic_manager.why_cli import TOKEN_VARIABLE, problem
+from traffic_manager.record.why_cli import TOKEN_VARIABLE, problem
 
 HISTORY = YAML.replace("url: null", "url: 'sqlite:///{folder}/history.db'").replace(
     "kind: reactive", "kind: damped_drift"

@@ -6,8 +6,8 @@ from typing import Any, get_args
 import pytest
 from rich.console import Console
 
-from traffic_manager import why
 from traffic_manager.policy.decisions import Rule
+from traffic_manager.record import why
 
 DECISION: dict[str, Any] = {
     "id": "9f02ab41-3",

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from traffic_manager.fleet import Server
-from traffic_manager.following import VERDICTS, Judged, Scene
-from traffic_manager.records import DecisionRecord
+from traffic_manager.record.following import VERDICTS, Judged, Scene
+from traffic_manager.record.records import DecisionRecord
 
 _ASKED_MAX = 64
 _LET_GO_AFTER_S = 600.0

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import context
 
-from traffic_manager.history import metadata
+from traffic_manager.record.history import metadata
 
 
 def _run(connection: sa.Connection) -> None:

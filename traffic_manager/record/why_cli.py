@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from rich.console import Console
 
 from surgecast.errors import ConfigError, LocalError, RemoteError
-from traffic_manager import why
-from traffic_manager.history import History
+from traffic_manager.record import why
+from traffic_manager.record.history import History
 
 MANAGER = "http://127.0.0.1:8090"
 TOKEN_VARIABLE = "SURGECAST_TOKEN"

@@ -8,12 +8,12 @@ by the logbook as it happens.
 from collections import Counter
 from typing import Any
 
-from traffic_manager.following import Followed, Judged, Scene, Verdict, follow
 from traffic_manager.policy.supply import supply_of
 from traffic_manager.policy.view import View
-from traffic_manager.records import DecisionRecord
+from traffic_manager.record.following import Followed, Judged, Scene, Verdict, follow
+from traffic_manager.record.records import DecisionRecord
+from traffic_manager.record.shadow import ShadowTally
 from traffic_manager.settings import PolicySettings
-from traffic_manager.shadow import ShadowTally
 
 _LOOK_EVERY_S = 1.0
 _PASSED_MAX_S = 5.0

@@ -7,9 +7,9 @@ from typing import Any
 
 from traffic_manager.demand import Demand
 from traffic_manager.fleet import Moved
-from traffic_manager.following import Judged
 from traffic_manager.policy.decisions import Decision
-from traffic_manager.records import DecisionRecord, DemandRecord, Incident, Outcome, Record
+from traffic_manager.record.following import Judged
+from traffic_manager.record.records import DecisionRecord, DemandRecord, Incident, Outcome, Record
 from traffic_manager.screening import Finding
 
 _DECISIONS_KEPT = 1000

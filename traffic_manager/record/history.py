@@ -19,7 +19,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from surgecast.errors import LocalError
-from traffic_manager.records import DecisionRecord, DemandRecord, Incident, Outcome, Record
+from traffic_manager.record.records import DecisionRecord, DemandRecord, Incident, Outcome, Record
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 ROWS_MAX = 10_000

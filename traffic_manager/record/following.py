@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from traffic_manager.fleet import Server
 from traffic_manager.policy.supply import Supply, supply_of
-from traffic_manager.records import DecisionRecord
+from traffic_manager.record.records import DecisionRecord
 from traffic_manager.settings import PolicySettings
 
 Verdict = Literal["needed", "early", "late", "false", "moot"]

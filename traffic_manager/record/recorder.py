@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from surgecast.errors import LocalError
 from surgecast.log import Log
-from traffic_manager.history import History
-from traffic_manager.records import Record
+from traffic_manager.record.history import History
+from traffic_manager.record.records import Record
 from traffic_manager.settings import HistorySettings
 
 _BATCH_MAX = 500
