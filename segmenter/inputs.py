@@ -7,12 +7,11 @@ so that viewers see one discontinuity and no slate.
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from segmenter.failover import Facts, Failover, InputName, Mode, Switch, is_good_moment
 from segmenter.ingest.feed import Feed
 from segmenter.line import Line
-from segmenter.publishing import Publisher
 from segmenter.settings import BackupSettings, SegmentSettings, Source
 from segmenter.source import OpenSource, SourceOpener
 from segmenter.status import Status
@@ -28,6 +27,16 @@ Show = Callable[[OpenSource, bool], Awaitable[None]]
 """Encode this to its end; whether an encoder of the other source has just made room for it."""
 
 
+class OnAir(Protocol):
+    """What is asked of who takes the encoder's sets."""
+
+    @property
+    def published_at(self) -> float | None: ...
+
+    @property
+    def shows_slate(self) -> bool: ...
+
+
 class Inputs:
     """The primary and the backup of one channel."""
 
@@ -35,7 +44,7 @@ class Inputs:
         self,
         settings: SegmentSettings,
         backup: BackupSettings,
-        publisher: Publisher,
+        publisher: OnAir,
         *,
         feeds: tuple[Feed | None, Feed | None],
         ffmpeg: str,

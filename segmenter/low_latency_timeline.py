@@ -86,13 +86,17 @@ class LowLatencyTimeline:
         slate_after_s: float = 3.0,
         silence_s: float = 0.8,
         ahead_max_s: float = 30.0,
+        late_max_s: float | None = None,
     ) -> None:
+        """`late_max_s` is how long an encoder that is alive but late is waited for; a segment's
+        time where it is None."""
         self._grid = grid
         self._part_s = float(grid.part_target_s)
         self._segment_s = self._part_s * grid.segment_parts
         self._slate_after_s = slate_after_s
         self._silence_s = silence_s
         self._ahead_max_s = ahead_max_s
+        self._late_max_s = self._segment_s if late_max_s is None else late_max_s
         self._next_msn = memory.next_msn
         """Of the parent to come."""
         self._end_utc = memory.end_utc
@@ -178,7 +182,7 @@ class LowLatencyTimeline:
         overdue = self._due_base + self._lead_s + patience_s
         if heard_at is None:
             return overdue
-        return min(max(overdue, heard_at + self._silence_s), overdue + self._segment_s)
+        return min(max(overdue, heard_at + self._silence_s), overdue + self._late_max_s)
 
     def place_slate(self, *, now: float, utc: float) -> PartPlace:
         """The next part of slate.

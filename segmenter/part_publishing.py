@@ -7,7 +7,6 @@ sink, as those for whole segments do in `segmenter.publishing`.
 from collections import deque
 from collections.abc import Mapping
 
-from segmenter.encoder import Encoder, PartOutput
 from segmenter.ladder import Ladder
 from segmenter.low_latency_timeline import LowLatencyMemory, LowLatencyTimeline, PartPlace
 from segmenter.part_grid import PartGrid, part_grid
@@ -15,7 +14,7 @@ from segmenter.part_matcher import CutPartSet
 from segmenter.part_seal import PartSlate, seal
 from segmenter.settings import LowLatencySettings, SlateSettings
 from segmenter.sink import SegmentSink
-from segmenter.slate_pace import SlatePace
+from segmenter.slate_pace import Heard, SlatePace
 from surgecast.clock import Clock
 from surgecast.errors import LocalError
 from surgecast.log import Log
@@ -36,13 +35,16 @@ class PartPublisher:
         *,
         clock: Clock,
         log: Log,
+        late_max_s: float | None = None,
     ) -> None:
+        """`late_max_s` is how long a source that is alive but late is waited for."""
         self._sink = sink
         self._memory = memory
         self._settings = settings
         self._slate_settings = slate
         self._clock = clock
         self._log = log
+        self._late_max_s = late_max_s
         self._ladder: Ladder | None = None
         self._grid: PartGrid | None = None
         self._timeline: LowLatencyTimeline | None = None
@@ -65,34 +67,30 @@ class PartPublisher:
             now=self._clock.now(),
             slate_after_s=self._slate_settings.after_s,
             silence_s=self._slate_settings.silence_s,
+            late_max_s=self._late_max_s,
         )
         self._pace.changed()
-
-    def output(self, run: int) -> PartOutput:
-        """Where encoder run `run` writes its parts."""
-        assert self._grid is not None, "a channel is opened before its encoders start"
-        return PartOutput(self._grid, lambda cut: self.publish_cut(run, cut))
 
     def use_slate(self, slate: PartSlate) -> None:
         """Show this whenever the source leaves parts out."""
         self._slate = slate
         self._pace.changed()
 
-    def watch(self, encoder: Encoder | None) -> None:
-        """The encoder that is on now: while it is heard, a slate can wait a little."""
-        self._pace.watch(encoder)
+    def watch(self, heard: Heard | None) -> None:
+        """Where media comes from now: while it is heard, a slate can wait a little."""
+        self._pace.watch(heard)
 
     def relieve(self, run: int) -> None:
         """Encoder run `run` goes on at the very frame where the one before it has left."""
         assert self._timeline is not None, "a channel is opened before its encoders start"
         self._timeline.relieve(run)
 
-    def publish_cut(self, run: int, cut: CutPartSet) -> None:
-        """Put one set of parts of encoder run `run` on the timeline and on show."""
+    def publish_cut(self, run: int, cut: CutPartSet, *, waited_s: float = 0.0) -> None:
+        """Put one set of parts of run `run`, cut `waited_s` ago, on the timeline and on show."""
         timeline, grid = self._timeline, self._grid
         assert timeline is not None and grid is not None, "a channel is opened first"
         now, utc = self._clock.now(), self._clock.utc()
-        place = timeline.place(run, cut.start_ticks, cut.index, now=now, utc=utc)
+        place = timeline.place(run, cut.start_ticks, cut.index, now=now, utc=utc - waited_s)
         if place is None:
             return
         payloads = {rung: seal(part, place, grid) for rung, part in cut.parts.items()}

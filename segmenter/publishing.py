@@ -3,12 +3,12 @@
 The timeline decides (`segmenter.timeline`); here its decisions meet the clock and the sink.
 """
 
-from segmenter.encoder import CutSet, Encoder
+from segmenter.encoder import CutSet
 from segmenter.ladder import Decided
 from segmenter.settings import SlateSettings
 from segmenter.sink import SegmentSink
 from segmenter.slate import Slate
-from segmenter.slate_pace import SlatePace
+from segmenter.slate_pace import Heard, SlatePace
 from segmenter.status import Status
 from segmenter.timeline import Memory, Place, Timeline
 from segmenter.ts import seal
@@ -30,13 +30,16 @@ class Publisher:
         status: Status,
         clock: Clock,
         log: Log,
+        late_max_s: float | None = None,
     ) -> None:
+        """`late_max_s` is how long a source that is alive but late is waited for."""
         self._sink = sink
         self._memory = memory
         self._settings = settings
         self._status = status
         self._clock = clock
         self._log = log
+        self._late_max_s = late_max_s
         self._timeline: Timeline | None = None
         self._decided: Decided | None = None
         self._slate: Slate | None = None
@@ -62,6 +65,7 @@ class Publisher:
             now=self._clock.now(),
             slate_after_s=self._settings.after_s,
             silence_s=self._settings.silence_s,
+            late_max_s=self._late_max_s,
         )
         self._sink.open(decided)
         self._pace.changed()
@@ -74,16 +78,16 @@ class Publisher:
         self._slate = slate
         self._pace.changed()
 
-    def watch(self, encoder: Encoder | None) -> None:
-        """The encoder that is on now: while it is heard, a slate can wait a little."""
-        self._pace.watch(encoder)
+    def watch(self, heard: Heard | None) -> None:
+        """Where media comes from now: while it is heard, a slate can wait a little."""
+        self._pace.watch(heard)
 
-    def publish_cut(self, run: int, cut: CutSet) -> None:
-        """Put one set of encoder run `run` on the timeline and on show."""
+    def publish_cut(self, run: int, cut: CutSet, *, waited_s: float = 0.0) -> None:
+        """Put one set of encoder run `run`, cut `waited_s` ago, on the timeline and on show."""
         timeline, decided = self._timeline, self._decided
         assert timeline is not None and decided is not None, "a channel is opened first"
         now, utc = self._clock.now(), self._clock.utc()
-        place = timeline.place(run, cut.start_ticks, now=now, utc=utc)
+        place = timeline.place(run, cut.start_ticks, now=now, utc=utc - waited_s)
         if place is None:
             self._log.warning("dropped a segment: the source runs far ahead of real time")
             return

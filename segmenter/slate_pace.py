@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Protocol
 
-from segmenter.encoder import Encoder
 from surgecast.clock import Clock
 
 DueAt = Callable[[float | None], float | None]
@@ -12,17 +12,31 @@ DueAt = Callable[[float | None], float | None]
 source). None while there is no slate to show."""
 
 
+class Heard(Protocol):
+    """Where media comes from now: an encoder, or another machine's."""
+
+    @property
+    def heard_at(self) -> float:
+        """When something last came of it."""
+        ...
+
+    @property
+    def drained(self) -> bool:
+        """Nothing more will come."""
+        ...
+
+
 class SlatePace:
     """The waiting of one publisher, which tells it what changes."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._encoder: Encoder | None = None
+        self._heard: Heard | None = None
         self._changed = asyncio.Event()
 
-    def watch(self, encoder: Encoder | None) -> None:
-        """The encoder that is on now: while it is heard, a slate can wait a little."""
-        self._encoder = encoder
+    def watch(self, heard: Heard | None) -> None:
+        """Where media comes from now: while it is heard, a slate can wait a little."""
+        self._heard = heard
         self._changed.set()
 
     def changed(self) -> None:
@@ -33,8 +47,8 @@ class SlatePace:
         """Return when a slate is due, with when the source was last heard."""
         while True:
             self._changed.clear()
-            encoder = self._encoder
-            heard_at = None if encoder is None or encoder.drained else encoder.heard_at
+            heard = self._heard
+            heard_at = None if heard is None or heard.drained else heard.heard_at
             due = due_at(heard_at)
             wait_s = None if due is None else due - self._clock.now()
             if wait_s is not None and wait_s <= 0:

@@ -74,7 +74,10 @@ class Timeline:
         slate_after_s: float = 3.0,
         silence_s: float = 0.8,
         ahead_max_s: float = 30.0,
+        late_max_s: float | None = None,
     ) -> None:
+        """`late_max_s` is how long a source that is alive but late is waited for; three segments
+        where it is None: late is better than nothing, and viewers hold at least that much."""
         assert segment_ticks.denominator == 1, "a segment is a whole number of ticks"
         self._ticks = int(segment_ticks)
         self.segment_s = self._ticks / TICKS_PER_S
@@ -82,6 +85,7 @@ class Timeline:
         self._slate_after_s = slate_after_s
         self._silence_s = silence_s
         self._ahead_max_s = ahead_max_s
+        self._late_max_s = 3 * self.segment_s if late_max_s is None else late_max_s
         self._section: _Section | None = None
         self._pace: _Pace | None = None
         self._due_base = now
@@ -118,9 +122,7 @@ class Timeline:
     def slate_due_at(self, heard_at: float | None) -> float:
         """When a slate must be published if nothing else is.
 
-        `heard_at` is when the source was last heard, None while there is no source. A source
-        that is alive but late gets three segments' time before the slate: late is better than
-        nothing, and viewers hold at least that much.
+        `heard_at` is when the source was last heard, None while there is no source.
         """
         if self.shows_slate:
             # A source that came back in the middle of a slate has put the dates ahead of the
@@ -131,7 +133,7 @@ class Timeline:
         overdue = self._due_base + wait_s
         if heard_at is None:
             return overdue
-        return min(max(overdue, heard_at + self._silence_s), overdue + 3 * self.segment_s)
+        return min(max(overdue, heard_at + self._silence_s), overdue + self._late_max_s)
 
     def place_slate(self, *, now: float, utc: float, heard_at: float | None = None) -> Place:
         """The next slate. Its pace is that of the media, whenever it was asked for."""

@@ -116,6 +116,13 @@ class TranscodeWanted(Message):
     """The newest lease whose media was taken; 0 for none."""
     silent_s: Span | None = None
     """Since media of that lease came last; None where none ever did."""
+    gone_s: Span | None = None
+    """Since the connection on which its worker waits was lost; None while there is one, and where
+    it never had one."""
+    backup_lease: Count = 0
+    """The newest lease of a worker that stands by; 0 for none."""
+    backup_silent_s: Span | None = None
+    """As `silent_s`, of that one."""
 
 
 class ServerReport(Message):
