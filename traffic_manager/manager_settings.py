@@ -15,6 +15,7 @@ from traffic_manager.calendar import CalendarSettings
 from traffic_manager.joining.join import JoinSettings
 from traffic_manager.joining.regions import RegionSettings
 from traffic_manager.joining.steering import SteeringSettings
+from traffic_manager.placement.settings import PlacementSettings
 from traffic_manager.provisioners.settings import ProvisionerSettings
 from traffic_manager.settings import (
     DirectiveSettings,
@@ -58,6 +59,7 @@ class ManagerSettings(Settings):
     forecasting: ForecastingSettings = ForecastingSettings()
     calendar: CalendarSettings = CalendarSettings()
     directives: DirectiveSettings = DirectiveSettings()
+    placement: PlacementSettings = PlacementSettings()
     provisioner: ProvisionerSettings | None = Field(
         default=None, description="how relays are started, by `kind`; none: the fleet is as it is"
     )
