@@ -11,8 +11,10 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Protocol
 
 from surgecast.errors import ConfigError, LocalError, SurgecastError
 from surgecast.log import Log
@@ -66,14 +68,42 @@ async def keep_running(
         await asyncio.sleep(backoff.pause_s(failures))
 
 
-def die_with_parent(parent: int) -> Callable[[], None]:
-    """A function for the child, between fork and exec: SIGKILL me when my parent is gone."""
+class Place(Protocol):
+    """Where children run: in a control group, on some cores."""
+
+    def enter(self) -> None:
+        """In the child, between fork and exec. Raises nothing."""
+        ...
+
+    def started(self, pid: int) -> None:
+        """Here, once it runs."""
+        ...
+
+
+_place: ContextVar[Place | None] = ContextVar("place", default=None)
+
+
+@contextlib.contextmanager
+def children_in(place: Place) -> Iterator[None]:
+    """Every `Child` that is started within runs in `place`, those of tasks made within too."""
+    token = _place.set(place)
+    try:
+        yield
+    finally:
+        _place.reset(token)
+
+
+def die_with_parent(parent: int, place: Place | None = None) -> Callable[[], None]:
+    """A function for the child, between fork and exec: SIGKILL me when my parent is gone; then
+    it enters `place`."""
     prctl = ctypes.CDLL(None, use_errno=True).prctl
 
     def arrange() -> None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:  # it died between fork and prctl
             os._exit(1)
+        if place is not None:
+            place.enter()
 
     return arrange
 
@@ -99,6 +129,7 @@ class Child:
         on_line: Callable[[str], None] | None = None,
     ) -> "Child":
         """Start `argv` so that it dies with us. Raises LocalError if it cannot be started."""
+        place = _place.get()
         try:
             process = await asyncio.create_subprocess_exec(
                 *argv,
@@ -106,13 +137,15 @@ class Child:
                 stdout=stdout,
                 stderr=asyncio.subprocess.PIPE,
                 pass_fds=tuple(pass_fds),
-                preexec_fn=die_with_parent(os.getpid()),
+                preexec_fn=die_with_parent(os.getpid(), place),
                 # A Ctrl-C at the terminal is ours to handle, in order.
                 start_new_session=True,
                 limit=1 << 20,
             )
         except OSError as error:
             raise LocalError(f"cannot start {argv[0]}: {error}") from error
+        if place is not None:
+            place.started(process.pid)
         child = cls(process, name)
         child._stderr_task = asyncio.create_task(child._read_stderr(on_line))
         return child
