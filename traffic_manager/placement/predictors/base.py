@@ -106,6 +106,8 @@ class Predictor(ABC):
         self.sigma_log = _SIGMA_UNKNOWN
         self.refit_wanted = 0
         """Rows learned since the last fit."""
+        self.rows = 0
+        """Of the last fit."""
         self._median: Values = np.empty(0)
         self._low: Values = np.empty(0)
         self._high: Values = np.empty(0)
@@ -128,7 +130,7 @@ class Predictor(ABC):
         self._fit(complete, values)
         some = generator.permutation(len(values))[:KEPT_MAX]
         self._kept = (complete[some], values[some])
-        self.refit_wanted = 0
+        self.refit_wanted, self.rows = 0, len(values)
 
     def learn(self, features: Mapping[str, float], value: float) -> None:
         """Note one row for the next `refit`. Raises ValueError for a value that cannot be."""
@@ -182,6 +184,7 @@ class Predictor(ABC):
             "names": list(self.names),
             "sigma_log": self.sigma_log,
             "refit_wanted": self.refit_wanted,
+            "rows": self.rows,
             "seed": self.seed,
             "median": packed(self._median),
             "low": packed(self._low),
@@ -198,7 +201,7 @@ class Predictor(ABC):
         with saving.in_words():
             self.names = tuple(map(str, state["names"]))
             self.sigma_log, self.seed = float(state["sigma_log"]), int(state["seed"])
-            self.refit_wanted = int(state["refit_wanted"])
+            self.refit_wanted, self.rows = int(state["refit_wanted"]), int(state["rows"])
             self._median, self._low = unpacked(state["median"]), unpacked(state["low"])
             self._high = unpacked(state["high"])
             self._kept = (unpacked(state["kept"][0]), unpacked(state["kept"][1]))
