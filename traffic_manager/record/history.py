@@ -19,7 +19,14 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from surgecast.errors import LocalError
-from traffic_manager.record.records import DecisionRecord, DemandRecord, Incident, Outcome, Record
+from traffic_manager.record.records import (
+    DecisionRecord,
+    DemandRecord,
+    Incident,
+    Outcome,
+    Record,
+    SampleRecord,
+)
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 ROWS_MAX = 10_000
@@ -73,7 +80,20 @@ incidents = sa.Table(
     sa.Column("region", sa.String(64), nullable=False),
     sa.Column("text", sa.Text, nullable=False),
 )
-_TABLES = (decisions, demand, incidents)
+transcode_samples = sa.Table(
+    "transcode_samples",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at_utc", sa.Float, nullable=False, index=True),
+    sa.Column("worker", sa.String(64), nullable=False),
+    sa.Column("cores", sa.Float, nullable=False),
+    sa.Column("cpu_model", sa.String(128), nullable=False),
+    sa.Column("speed_min", sa.Float, nullable=False),
+    sa.Column("cpu_cores", sa.Float, nullable=False),
+    sa.Column("constant_s", sa.Float, nullable=False),
+    sa.Column("tasks", sa.JSON, nullable=False),
+)
+_TABLES = (decisions, demand, incidents, transcode_samples)
 
 
 class History:
@@ -107,6 +127,8 @@ class History:
                         rows[demand].append(asdict(record))
                     case Incident():
                         rows[incidents].append(asdict(record))
+                    case SampleRecord():
+                        rows[transcode_samples].append(asdict(record))
             for table, values in rows.items():
                 if values:
                     connection.execute(sa.insert(table), values)
@@ -151,6 +173,17 @@ class History:
         """Demand since a moment, oldest first: what forecasters learn from."""
         where = () if region is None else (demand.c.region == region,)
         return self._rows(demand, after_utc, limit, *where)
+
+    def samples(self, after_utc: float = 0.0, limit: int = ROWS_MAX) -> list[dict[str, Any]]:
+        """What workers did with their tasks, oldest first."""
+        return self._rows(transcode_samples, after_utc, limit)
+
+    def last_samples(self, limit: int) -> list[dict[str, Any]]:
+        """The newest ones, oldest first: what a new manager learns from."""
+        order = (transcode_samples.c.at_utc.desc(), transcode_samples.c.id.desc())
+        query = sa.select(transcode_samples).order_by(*order).limit(max(0, min(limit, ROWS_MAX)))
+        with _told(), self._engine.connect() as connection:
+            return [dict(row._mapping) for row in connection.execute(query)][::-1]
 
     def _rows(
         self, table: sa.Table, after_utc: float, limit: int, *where: sa.ColumnElement[bool]

@@ -1,7 +1,8 @@
 """Writes the history from a thread of its own, so that no tick and no answer waits for a disk.
 
 Records wait in a queue with a bound. When it is full, or the database refuses, they are left out
-and counted; a database that is away is tried again with the next records.
+and counted; a database that is away is tried again with the next records. Only samples of what
+transcoding costs are kept for when it is back: they are few, and learned from again after a start.
 """
 
 import math
@@ -13,13 +14,15 @@ from typing import TypeVar
 from surgecast.errors import LocalError
 from surgecast.log import Log
 from traffic_manager.record.history import History
-from traffic_manager.record.records import Record
+from traffic_manager.record.records import Record, SampleRecord
 from traffic_manager.settings import HistorySettings
 
 _BATCH_MAX = 500
 _PRUNE_EVERY_S = 3600.0
 _WAIT_S = 1.0
 _CLOSE_MAX_S = 10.0
+LATER_MAX = 1000
+"""Samples kept while the database is away; of more, the oldest go."""
 
 T = TypeVar("T")
 _log = Log("surgecast.history")
@@ -33,6 +36,7 @@ class Recorder:
         self._utc = utc
         self._waiting: queue.Queue[Record] = queue.Queue(settings.queue_max)
         self._closing = threading.Event()
+        self._later: list[SampleRecord] = []
         self._thread: threading.Thread | None = None
         self._opening = threading.Lock()
         self._history: History | None = None
@@ -71,6 +75,7 @@ class Recorder:
             if batch:
                 self._write(batch)
             self._prune()
+        self.left_out += len(self._later)
 
     def _next(self) -> list[Record]:
         """What waits, after some time at most."""
@@ -87,7 +92,7 @@ class Recorder:
         try:
             self._opened().write(batch)
         except LocalError as error:
-            self.left_out += len(batch)
+            self._keep_samples(batch)
             if self.problem is None:
                 _log.error("history not written", reason=error)
             self.problem = str(error)
@@ -97,6 +102,28 @@ class Recorder:
             _log.info("history is written again", left_out=self.left_out)
         self.problem = None
         self.written += len(batch)
+        self._write_kept()
+
+    def _write_kept(self) -> None:
+        """What waited for the database, now that it takes things again. Once: were it what the
+        database refuses, it would be refused for ever."""
+        kept, self._later = self._later, []
+        if not kept:
+            return
+        try:
+            self._opened().write(kept)
+        except LocalError as error:
+            self.left_out += len(kept)
+            _log.error("samples not written", reason=error)
+            return
+        self.written += len(kept)
+
+    def _keep_samples(self, batch: list[Record]) -> None:
+        """Of what could not be written; the rest is left out."""
+        samples = [record for record in batch if isinstance(record, SampleRecord)]
+        held = [*self._later, *samples]
+        self._later = held[-LATER_MAX:]
+        self.left_out += len(batch) - len(samples) + len(held) - len(self._later)
 
     def _prune(self) -> None:
         now_utc = self._utc()

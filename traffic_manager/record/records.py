@@ -1,6 +1,6 @@
 """What goes on record, as values. Pure; `history` keeps them on disk."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,4 +73,18 @@ class Incident:
     region: str = ""
 
 
-Record = DecisionRecord | Outcome | DemandRecord | Incident
+@dataclass(frozen=True, slots=True)
+class SampleRecord:
+    """What a worker did with its tasks (`traffic_manager.placement.samples.Sample.row`)."""
+
+    at_utc: float
+    worker: str
+    cores: float
+    cpu_model: str
+    speed_min: float
+    cpu_cores: float
+    constant_s: float
+    tasks: Sequence[Mapping[str, Any]]
+
+
+Record = DecisionRecord | Outcome | DemandRecord | Incident | SampleRecord

@@ -1,5 +1,6 @@
 """The history, on SQLite always and on PostgreSQL where there is one."""
 
+import dataclasses
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -15,7 +16,13 @@ from surgecast.errors import LocalError
 from tests.support.postgres import running_postgres, why_not
 from traffic_manager.record.history import History, decisions, metadata, migrate
 from traffic_manager.record.recorder import Recorder
-from traffic_manager.record.records import DecisionRecord, DemandRecord, Incident, Outcome
+from traffic_manager.record.records import (
+    DecisionRecord,
+    DemandRecord,
+    Incident,
+    Outcome,
+    SampleRecord,
+)
 from traffic_manager.settings import HistorySettings
 
 WAIT_S = 60.0
@@ -207,6 +214,47 @@ def test_a_database_that_refuses_is_told_and_tried_again(tmp_path):
     writing.put(load(2.0))
     writing.close()
     assert writing.problem is None and writing.written == 1
+
+
+def taken(number: int) -> SampleRecord:
+    tasks = [{"channel": "news", "cores": 0.5}]
+    return SampleRecord(float(number), "w1", 2.0, "EPYC", 1.0, 0.5, 40.0, tasks)
+
+
+def test_samples_are_read_as_they_were_written_and_the_last_ones_by_their_number(history):
+    history.write([taken(number) for number in range(1, 6)])
+    (row,) = history.samples(after_utc=4.0)
+    assert {name: row[name] for name in asdict(taken(5))} == asdict(taken(5))
+    assert [row["at_utc"] for row in history.last_samples(2)] == [4.0, 5.0]
+    assert history.prune(3.0) == 2
+
+
+def test_samples_wait_for_a_database_that_is_away_and_nothing_else_does(tmp_path, monkeypatch):
+    monkeypatch.setattr("traffic_manager.record.recorder.LATER_MAX", 3)
+    blocked = tmp_path / "folder"
+    blocked.write_text("in the way")
+    writing = recorder(f"sqlite:///{blocked}/x.db")
+    for number in range(1, 6):
+        writing._write([taken(number), load(float(number))])
+        writing._closing.set()  # the thread is not there to wait
+    assert writing.left_out == 5 + 2, "all that is no sample, and the oldest of them"
+    blocked.unlink()
+    writing._write([load(6.0)])
+    history = History(f"sqlite:///{blocked}/x.db")
+    assert [row["at_utc"] for row in history.samples()] == [3.0, 4.0, 5.0]
+    assert [row["at_utc"] for row in history.demand()] == [6.0]
+    history.close()
+    writing.close()
+    assert (writing.written, writing.left_out) == (4, 7)
+
+
+def test_samples_that_a_database_refuses_are_not_tried_for_ever(tmp_path):
+    writing = recorder(f"sqlite:///{tmp_path}/x.db")
+    writing._keep_samples([dataclasses.replace(taken(1), tasks=[{"what": object()}])])
+    writing._write([load(1.0)])
+    writing._write([load(2.0)])
+    assert (writing.written, writing.left_out, writing.problem) == (2, 1, None)
+    writing.close()
 
 
 def test_old_rows_go_while_it_runs(tmp_path):
