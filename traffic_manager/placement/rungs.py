@@ -22,8 +22,8 @@ def faster_presets(preset: str) -> tuple[str, ...]:
 
 def reduced(signature: Signature, preset: str = "", shed: Collection[str] = ()) -> Signature:
     """What is left to encode; an empty preset is that of the signature."""
-    rungs = [rung for rung in signature.rungs if rung.rung not in shed]
-    assert rungs, "no rung is left"
+    lowest = min(signature.rungs, key=lambda rung: rung.video_bps)
+    rungs = [rung for rung in signature.rungs if rung.rung not in shed or rung is lowest]
     return signature.model_copy(update={"preset": preset or signature.preset, "rungs": rungs})
 
 

@@ -4,7 +4,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Action = Literal["start", "drain", "budget", "rung_cap"]
+Action = Literal[
+    "start",
+    "drain",
+    "budget",
+    "rung_cap",
+    "place",
+    "move",
+    "queue",
+    "refuse",
+    "cores",
+    "preset",
+    "shed",
+    "restore",
+    "hold",
+]
+"""The first four are of relays, the others of channels that workers encode."""
 Rule = Literal[
     "demand_above_setpoint",
     "forecast_above_setpoint",
@@ -15,6 +30,15 @@ Rule = Literal[
     "crowd_before_relays",
     "relays_suffice",
     "cheapest_for_slo",
+    "channel_wanted",
+    "task_failed",
+    "worker_lost",
+    "worker_drains",
+    "operator_move",
+    "no_room",
+    "fits_no_worker",
+    "speed_below_target",
+    "room_again",
 ]
 
 
@@ -24,7 +48,8 @@ class Decision:
 
     `start`: `count` relays in `region`. `drain`: `server`. `budget`: `server` may send
     `budget_bps`, or what its own YAML says (None). `rung_cap`: `channel` on `server` goes no higher
-    than `rung`; None lifts that.
+    than `rung`; None lifts that. The others are of `channel`, on the worker `server`: `shed` and
+    `restore` name the rungs in `rung`.
     """
 
     action: Action

@@ -28,6 +28,15 @@ RULES = {
     "crowd_before_relays": "a crowd comes sooner than relays can",
     "relays_suffice": "servers carry what is coming",
     "cheapest_for_slo": "the cheapest plan that keeps the SLO",
+    "channel_wanted": "an origin wants the channel encoded",
+    "task_failed": "its task failed, and another follows",
+    "worker_lost": "its worker was lost, and another follows",
+    "worker_drains": "its worker wants to end",
+    "operator_move": "the operator asked for it",
+    "no_room": "no worker has room for it now",
+    "fits_no_worker": "no worker could hold it, even alone",
+    "speed_below_target": "it falls behind its source",
+    "room_again": "there is room again",
 }
 _VERDICTS = {
     "needed": ("✔", "green"),
@@ -127,8 +136,26 @@ def _what(decision: Values) -> str:
                 return f"{'would lift' if shadow else 'lifted'} the cap of {channel} on {server}"
             capped = "would cap" if shadow else "capped"
             return f"{capped} {channel} at {rung} on {server}"
-        case other:
-            return str(other)
+        case action:
+            return _encoding(str(action), decision)
+
+
+def _encoding(action: str, decision: Values) -> str:
+    """A decision about a channel that a worker encodes, in a few words."""
+    channel, server = decision.get("channel", ""), decision.get("server", "")
+    rung = decision.get("rung") or ""
+    sentences = {
+        "place": f"put {channel} on {server}",
+        "move": f"moved {channel} to {server}",
+        "queue": f"let {channel} wait for room",
+        "refuse": f"refused {channel}",
+        "cores": f"changed the cores of {channel} on {server}",
+        "preset": f"changed the preset of {channel}",
+        "shed": f"left out {rung} of {channel}",
+        "restore": f"gave {channel} back {rung or 'its preset'}",
+        "hold": f"held {channel} as it is",
+    }
+    return sentences.get(action, action)
 
 
 def _why(decision: Values) -> RenderableType:
