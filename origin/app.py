@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from origin.channel import STATES, Channel, check_writable
-from origin.gauges import watch_archives, watch_encoders, watch_inputs
+from origin.gauges import watch_archives, watch_encoders, watch_ingest, watch_inputs
+from origin.ingest_api import IngestHandlers
 from origin.page import page_routes
 from origin.recording import Recording, Recordings
 from origin.recording_api import RecordingHandlers
@@ -20,6 +21,7 @@ from segmenter.ingest.feeds import Feeds
 from segmenter.machine import Machine
 from surgecast.clock import Clock, RealClock
 from surgecast.config import load
+from surgecast.control.messages import ServerReport
 from surgecast.control.standing import itself, own_of
 from surgecast.control.steward import Steward
 from surgecast.delivery.api import ApiHandlers
@@ -63,6 +65,7 @@ class Origin:
         self._self_checker = SelfChecker(self._clock) if self.settings.self_check else None
         self._feeds: Feeds | None = None
         self._limit_warning: str | None = None
+        self._steward: Steward | None = None
         self._changing = asyncio.Lock()
 
     async def run(self) -> None:
@@ -73,6 +76,7 @@ class Origin:
         self._watch(metrics)
         watch_encoders(metrics, self.channels)
         watch_inputs(metrics, self.channels)
+        watch_ingest(metrics, self.channels)
         watch_archives(metrics, self.channels)
         watch_directory(metrics, self.directory)
         watch_feeds(metrics, self._replicas)
@@ -89,6 +93,7 @@ class Origin:
             routes=[
                 *api.routes(),
                 *RecordingHandlers(self, api).routes(),
+                *IngestHandlers(self.channels, token).routes(),
                 *self._replicas.routes(),
                 *page_routes(),
             ],
@@ -102,7 +107,7 @@ class Origin:
                     watch_server(metrics, at.server)
                     self._limit_warning = at.limit_warning
                     _log.info("serving", host=at.host, port=at.port, ffmpeg=program)
-                    steward = self._steward(at, metrics)
+                    steward = self._steward = self._make_steward(at, metrics)
                     steward.state = "serving"
                     await steward.run()
                     await asyncio.Event().wait()
@@ -111,7 +116,7 @@ class Origin:
                 if self._self_checker is not None:
                     await self._self_checker.close()
 
-    def _steward(self, at: Serving, metrics: Metrics) -> Steward:
+    def _make_steward(self, at: Serving, metrics: Metrics) -> Steward:
         return Steward(
             self.settings,
             self.directory,
@@ -121,7 +126,18 @@ class Origin:
             clock=self._clock,
             metrics=metrics,
             jitter=random.random,
+            complete=self._with_transcodes,
         )
+
+    def _with_transcodes(self, report: ServerReport) -> ServerReport:
+        """The channels that workers are to encode, for the manager."""
+        running = [c for c in self.channels.values() if c.ingest is not None and not c.ended]
+        wanted = [c.ingest.wanted() for c in running if c.ingest is not None]
+        return report.model_copy(update={"transcodes": wanted})
+
+    def _news(self) -> None:
+        if self._steward is not None:
+            self._steward.reporting.hurry()
 
     async def _start_all(self) -> None:
         """Start every channel, and wait until those with a past show it again: a player that
@@ -222,6 +238,7 @@ class Origin:
             machine=self._machine,
             clock=self._clock,
             self_checker=self._self_checker,
+            news=self._news,
         )
         self.channels[name] = channel
         channel.start()

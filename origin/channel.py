@@ -2,10 +2,12 @@
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+from origin.ingest import Ingest
 from origin.keeping import Keeping
 from origin.settings import ChannelSettings
 from segmenter.bounds import FED_BYTES_MAX, encoder_bytes_max
@@ -29,6 +31,7 @@ from surgecast.delivery.sessions.remembering import Memory as StageMemory
 from surgecast.errors import ConfigError, RemoteError, SurgecastError, first_of
 from surgecast.log import Log
 from surgecast.media.journal import ChannelJournal, Restored
+from surgecast.media.ledger import Ledger
 from surgecast.media.low_latency_window import LowLatencyWindow
 from surgecast.media.part import InitSet, PartSet
 from surgecast.media.segment import SegmentSet
@@ -55,7 +58,9 @@ class Channel:
         machine: Machine,
         clock: Clock,
         self_checker: SelfChecker | None = None,
+        news: Callable[[], None] = lambda: None,
     ) -> None:
+        """`news` is called when there is something that the manager should hear soon."""
         self.name = name
         self.settings = settings
         self.error: str | None = None
@@ -69,6 +74,7 @@ class Channel:
         self._machine = machine
         self._clock = clock
         self._self_checker = self_checker
+        self._news = news
         self._log = Log("origin", channel=name)
         self._journal: ChannelJournal | None = None
         self._restored: Restored | None = None
@@ -76,7 +82,7 @@ class Channel:
         self.ended = False
         """True once its show is over; viewers still see its end."""
         self._stage: Stage | None = None
-        self._segmenter: ChannelSegmenter | None = None
+        self._segmenter: ChannelSegmenter | Ingest | None = None
         self._init: InitSet | None = None
         """The initialization sections that are on show in low latency."""
         self._tasks: list[asyncio.Task[None]] = []
@@ -109,6 +115,8 @@ class Channel:
             found.append(f"shows its slate: {status.last_error or 'no source yet'}")
         elif status is not None and status.encode.shed:
             found.append(f"the machine is too small: without {', '.join(status.encode.shed)}")
+        if self.ingest is not None and self.ingest.warning is not None:
+            found.append(self.ingest.warning)
         if self.inputs is not None and self.inputs.warning is not None:
             found.append(self.inputs.warning)
         if self._journal is not None and self._journal.error is not None:
@@ -162,6 +170,7 @@ class Channel:
             "input": status.source.to_dict() if status and status.source else None,
             "encoder": self.encode.to_dict(),
             "failover": self.inputs.describe() if self.inputs else None,
+            "ingest": self.ingest.describe() if self.ingest else None,
             "dvr": self.keeping.describe(),
         }
 
@@ -169,6 +178,11 @@ class Channel:
     def inputs(self) -> Inputs | None:
         """Its two sources, where it has a backup and runs."""
         return self._segmenter.inputs if self._segmenter else None
+
+    @property
+    def ingest(self) -> Ingest | None:
+        """What is pushed to it, where a worker encodes it."""
+        return self._segmenter if isinstance(self._segmenter, Ingest) else None
 
     @property
     def encode(self) -> EncodeStatus:
@@ -223,10 +237,13 @@ class Channel:
         journal = self._journal
         self.keeping.start(journal.ledger)
         async with AsyncExitStack() as opened:
-            feed = await self._open_feed(self.settings.source, opened)
-            backup = self.settings.backup
-            backup_feed = await self._open_feed(backup.source, opened) if backup else None
-            await self._segment_from(journal, feed, backup_feed)
+            self._segmenter = await self._make_segmenter(journal.ledger, opened)
+            self.error = None
+            if not journal.ledger.decided:
+                self.restored.set()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(journal.run())
+                tasks.create_task(self._segmenter.run())
 
     async def _open_feed(self, source: Source, opened: AsyncExitStack) -> Feed | None:
         feed = await self._feeds.open(source)
@@ -234,30 +251,40 @@ class Channel:
             opened.push_async_callback(feed.close)
         return feed
 
-    async def _segment_from(
-        self, journal: ChannelJournal, feed: Feed | None, backup_feed: Feed | None
-    ) -> None:
-        ledger = journal.ledger
+    async def _make_segmenter(
+        self, ledger: Ledger, opened: AsyncExitStack
+    ) -> ChannelSegmenter | Ingest:
+        """Whoever cuts the media: an encoder here, or what a worker pushes."""
         numbers, used = ledger.numbers(), ledger.numbers("ll")
-        self._segmenter = ChannelSegmenter(
+        memory = Memory(next_msn=numbers.next_msn, end_utc=numbers.end_utc)
+        low_latency_memory = LowLatencyMemory(used.next_msn, used.end_utc, self._init)
+        decided = Decided.from_dict(ledger.decided) if ledger.decided else None
+        if self.settings.encoder == "worker":
+            return Ingest(
+                self.name,
+                self.settings,
+                ffmpeg=self._feeds.ffmpeg,
+                sink=self,
+                memory=memory,
+                low_latency_memory=low_latency_memory,
+                decided=decided,
+                clock=self._clock,
+                news=self._news,
+            )
+        backup = self.settings.backup
+        return ChannelSegmenter(
             self.name,
             self.settings,
             ffmpeg=self._feeds.ffmpeg,
             sink=self,
-            memory=Memory(next_msn=numbers.next_msn, end_utc=numbers.end_utc),
-            low_latency_memory=LowLatencyMemory(used.next_msn, used.end_utc, self._init),
-            decided=Decided.from_dict(ledger.decided) if ledger.decided else None,
+            memory=memory,
+            low_latency_memory=low_latency_memory,
+            decided=decided,
             clock=self._clock,
-            feed=feed,
-            backup_feed=backup_feed,
+            feed=await self._open_feed(self.settings.source, opened),
+            backup_feed=await self._open_feed(backup.source, opened) if backup else None,
             machine=self._machine,
         )
-        self.error = None
-        if not ledger.decided:
-            self.restored.set()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(journal.run())
-            tasks.create_task(self._segmenter.run())
 
     def _restore(self, journal: ChannelJournal) -> None:
         """Read what was on show, off the loop, where the ladder is known already."""
@@ -364,7 +391,8 @@ class Channel:
         low_latency_bytes = low_latency.bytes_bound if low_latency is not None else 0
         encoder_bytes = encoder_bytes_max(decided.ladder, in_parts=self._in_parts)
         backups = [self.settings.backup.source] if self.settings.backup else []
-        source_bytes = FED_BYTES_MAX * sum(map(is_fed, (self.settings.source, *backups)))
+        sources = (self.settings.source, *backups) if self.settings.encoder == "here" else ()
+        source_bytes = FED_BYTES_MAX * sum(map(is_fed, sources))
         self._log.info(
             "memory",
             window_bytes=window.bytes_bound,

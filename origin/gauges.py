@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from origin.channel import Channel
+from origin.ingest import Ingest
 from surgecast.media.archive import Archive
 from surgecast.metrics import Metrics, Read, Sample
 
@@ -81,6 +82,54 @@ def watch_inputs(metrics: Metrics, channels: Mapping[str, Channel]) -> None:
             for name, c in channels.items()
             if (inputs := c.inputs) is not None
             for reason, count in inputs.switches.items()
+        ],
+    )
+
+
+def watch_ingest(metrics: Metrics, channels: Mapping[str, Channel]) -> None:
+    """Show what workers push to those `channels` that they encode."""
+
+    def read(value: Callable[[Ingest], float | None]) -> Read:
+        return lambda: [
+            Sample(found, (name,))
+            for name, c in channels.items()
+            if c.ingest is not None and (found := value(c.ingest)) is not None
+        ]
+
+    channel = ("channel",)
+    metrics.gauge(
+        "surgecast_ingest_lease",
+        "Number of the lease whose pushed media is on air",
+        channel,
+        read(lambda i: i.leases.on_air.number if i.leases.on_air else None),
+    )
+    metrics.gauge(
+        "surgecast_ingest_silent_seconds",
+        "Since a segment came last of the lease that is on air",
+        channel,
+        read(lambda ingest: ingest.silent_s),
+    )
+    metrics.counter(
+        "surgecast_ingest_changes",
+        "How often another lease came on air",
+        channel,
+        read(lambda ingest: ingest.leases.changes),
+    )
+    metrics.counter(
+        "surgecast_ingest_bytes",
+        "Bytes of pushed objects",
+        channel,
+        read(lambda ingest: ingest.bytes_in),
+    )
+    metrics.counter(
+        "surgecast_ingest_objects",
+        "Pushed sets of segments and of parts, by what became of them",
+        ("channel", "kind", "outcome"),
+        lambda: [
+            Sample(count, (name, kind, outcome))
+            for name, c in channels.items()
+            if c.ingest is not None
+            for (kind, outcome), count in c.ingest.outcomes.items()
         ],
     )
 

@@ -1,7 +1,7 @@
 """The origin's configuration file: what is served, where, and what must agree within it."""
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -18,6 +18,7 @@ from surgecast.log import LogSettings
 from surgecast.media.archive import DvrSettings
 from surgecast.media.ledger import RUNTIME_DIR
 from surgecast.media.window import WindowSettings
+from surgecast.units import Seconds
 
 
 class RecordingSettings(Settings):
@@ -28,9 +29,43 @@ class RecordingSettings(Settings):
     )
 
 
+class ByWorkerSettings(Settings):
+    """A channel with `encoder: worker`: who encodes it is the manager's business."""
+
+    priority: int = Field(
+        default=5, ge=0, le=9, description="9 gets a worker first where there are too few"
+    )
+    standby: bool = Field(
+        default=False,
+        description="whether a second worker pushes as well, to be taken when the first is silent",
+    )
+    wait_s: Seconds | None = Field(
+        default=None,
+        description="how long a late or lost worker, or its replacement, is waited for before the "
+        "slate; none: three segments",
+    )
+    silence_s: Seconds | None = Field(
+        default=None,
+        description="a worker that has pushed nothing whole for this long is silent, and its "
+        "backup taken; none: one and a half segments",
+    )
+
+    def wait(self, segment_s: float) -> float:
+        """`wait_s`, or what it is where nothing is written."""
+        return 3 * segment_s if self.wait_s is None else self.wait_s
+
+    def silence(self, segment_s: float) -> float:
+        return 1.5 * segment_s if self.silence_s is None else self.silence_s
+
+
 class ChannelSettings(SegmentSettings):
     """One channel: how it is segmented, and how it is shown."""
 
+    encoder: Literal["here", "worker"] = Field(
+        default="here",
+        description="worker: a worker encodes it and pushes it to us; we run no encoder",
+    )
+    worker: ByWorkerSettings = ByWorkerSettings()
     window: WindowSettings = WindowSettings()
     adaptation: AdaptationSettings = AdaptationSettings()
     sessions: SessionSettings = SessionSettings()
@@ -60,9 +95,15 @@ class ChannelSettings(SegmentSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _worker_settings_have_a_worker(self) -> Self:
+        if self.encoder == "here" and self.worker != ByWorkerSettings():
+            raise ValueError("worker: settings of a worker, but encoder is here; write worker")
+        return self
+
     def same_media(self, other: "ChannelSettings") -> bool:
         """Whether a change from one to the other leaves rungs, window and viewers as they are."""
-        changing = {"source", "backup", "slate", "overload"}
+        changing = {"source", "backup", "slate", "overload", "encoder", "worker"}
         return self.model_dump(exclude=changing) == other.model_dump(exclude=changing)
 
 

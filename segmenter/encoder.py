@@ -18,7 +18,7 @@ from segmenter.ts import TICKS_PER_S, TICKS_WRAP, ticks_after
 from surgecast.clock import Clock
 from surgecast.errors import LocalError
 from surgecast.log import Log
-from surgecast.supervise import Child
+from surgecast.supervise import Child, first_event
 
 _UNMATCHED_MAX = 8
 _LINES_LOGGED_MAX = 20
@@ -275,10 +275,10 @@ class Encoder:
             if patience_s <= 0:
                 self._log.warning("the encoder was silent for too long", seconds=silent_max_s)
                 return
-            await _first_of(patience_s, self._ended, self._drained)
+            await first_event(patience_s, self._ended, self._drained)
             if self._drained.is_set():
                 # FFmpeg ends by itself, except where silence stands in for missing sound.
-                await _first_of(_DRAIN_S, self._ended)
+                await first_event(_DRAIN_S, self._ended)
                 return
 
     def _take_line(self, line: str) -> None:
@@ -298,13 +298,3 @@ class Encoder:
         lines = list(self.child.stderr_tail) if self.child else []
         errors = [line for line in lines if _LEVEL.search(line)]
         return (errors or lines or ["it said nothing"])[-1]
-
-
-async def _first_of(timeout_s: float, *events: asyncio.Event) -> None:
-    """Wait until one of the events is set, for at most `timeout_s`."""
-    waits = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()

@@ -5,7 +5,9 @@ What becomes of the sets is not known here: they are put on show in the same pro
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from segmenter.command import encoder_command, source_input
@@ -31,6 +33,8 @@ _ENCODERS_MAX = 5
 
 _RELIEF_S = 2.0
 """An encoder that relieves another is given this time to start before the source counts as lost."""
+_LEAVE_SEGMENTS = 1.5
+"""Time to finish a segment, in segments: its last sound comes with the next one."""
 _REST_MIN_S = 1.0
 """A recording that has less left than this is begun anew."""
 
@@ -94,9 +98,12 @@ class Encoding:
         machine: Machine,
         feeds: tuple[Feed | None, Feed | None] = (None, None),
         confine: Callable[[int], None] | None = None,
+        preset: str = "",
+        without: Collection[str] = (),
     ) -> None:
         """`feeds` deliver the bytes of the rtmp, srt or udp sources, the backup's second; FFmpeg
-        opens others itself. `confine` is told the process of each encoder as it starts.
+        opens others itself. `confine` is told the process of each encoder as it starts. `preset`
+        and `without` are as for `change`.
         """
         self.encoder: Encoder | None = None
         """The one that runs now."""
@@ -108,6 +115,9 @@ class Encoding:
         self._log = log
         self._machine = machine
         self._confine = confine
+        self._preset = preset
+        self._without = frozenset(without)
+        self._decided: Decided | None = None
         self._watch: EncodeWatch | None = None
         self._opener = SourceOpener(
             settings.source,
@@ -142,9 +152,30 @@ class Encoding:
         else:
             await keep_running("source", self._run_source, log=self._log)
 
+    def change(self, preset: str, without: Collection[str]) -> None:
+        """Encode with another preset (empty: that of the ladder), and without some rungs.
+
+        The encoder that runs makes room for one that does; the lowest rung always stays.
+        """
+        if (preset, frozenset(without)) == (self._preset, self._without):
+            return
+        self._preset, self._without = preset, frozenset(without)
+        if self._decided is None:
+            return
+        self._open(self._decided)
+        if self.encoder is not None:
+            self.encoder.leave()
+            patience_s = _LEAVE_SEGMENTS * float(self._decided.ladder.segment_duration_s)
+            at_once = partial(self.encoder.leave, at_once=True)
+            asyncio.get_running_loop().call_later(patience_s, at_once)
+
     def _open(self, decided: Decided) -> None:
+        ladder, lowest = decided.ladder, decided.ladder.rungs[-1].name
+        kept = [r.name for r in ladder.rungs if r.name not in self._without or r.name == lowest]
+        self._decided = decided
+        self._status.encode.shed = ()
         self._watch = EncodeWatch(
-            decided.ladder,
+            replace(ladder.only(kept), preset=self._preset or ladder.preset),
             self._settings.overload,
             machine=self._machine,
             status=self._status.encode,

@@ -92,9 +92,14 @@ class Publisher:
             self._log.warning("dropped a segment: the source runs far ahead of real time")
             return
         shift = place.start_ticks - cut.start_ticks
-        payloads = {
-            rung: seal(segment.packets, shift, place.msn) for rung, segment in cut.segments.items()
-        }
+        try:
+            payloads = {
+                rung: seal(segment.packets, shift, place.msn)
+                for rung, segment in cut.segments.items()
+            }
+        except LocalError:
+            timeline.withdraw(place)
+            raise
         if self._publish(place, decided.ladder.filled(payloads)):
             self._status.last_error = None
             if place.discontinuity or place.msn == 0:

@@ -52,6 +52,46 @@ def seal(packets: bytes, shift_ticks: int, msn: int) -> bytes:
     return tables(msn % _CC_CYCLE) + rows.tobytes()
 
 
+def check_cut(packets: bytes, start_ticks: int, duration_ticks: int, frames: int) -> None:
+    """Raises LocalError for packets that are no cut segment: from a key frame at `start_ticks` on,
+    as many frames as it has, each in one PES, and only the sound of that time.
+
+    For what another machine cut; what it passes, `seal` takes.
+    """
+    if not packets or len(packets) % PACKET_BYTES:
+        raise LocalError(f"{len(packets)} bytes are not whole transport packets")
+    rows = np.frombuffer(packets, dtype=np.uint8).reshape(-1, PACKET_BYTES)
+    pids, payloads = _pids(rows), _payload_offsets(rows)
+    if not ((rows[:, 0] == 0x47) & ((pids == VIDEO_PID) | (pids == AUDIO_PID))).all():
+        raise LocalError(f"packets other than of PID {VIDEO_PID:#x} and {AUDIO_PID:#x}")
+    if (payloads > PACKET_BYTES).any():
+        raise LocalError("an adaptation field reaches beyond its packet")
+    if pids[0] != VIDEO_PID or not (rows[0, 1] & 0x40 and rows[0, 3] & 0x20 and rows[0, 4]):
+        raise LocalError("it does not start with a picture")
+    if not rows[0, 5] & 0x40:
+        raise LocalError("its first picture is no key frame (random access indicator)")
+    starts = np.flatnonzero((rows[:, 1] & 0x40) != 0)
+    header = payloads[starts]
+    if (header + _PES_HEADER_BYTES + _STAMP_BYTES > PACKET_BYTES).any():
+        raise LocalError("a PES header reaches beyond its transport packet")
+    if not (rows[starts, header + 7] & 0x80).all():
+        raise LocalError("a PES has no time stamp")
+    b = [rows[starts, header + 9 + k].astype(np.int64) for k in range(_STAMP_BYTES)]
+    ticks = (b[0] & 0x0E) << 29 | b[1] << 22 | (b[2] & 0xFE) << 14 | b[3] << 7 | b[4] >> 1
+    after = (ticks - start_ticks + TICKS_WRAP // 2) % TICKS_WRAP - TICKS_WRAP // 2
+    video = pids[starts] == VIDEO_PID
+    pictures = after[video]
+    if len(pictures) != frames or pictures[0] != 0:
+        raise LocalError(
+            f"{len(pictures)} pictures from {int(pictures[0]):+d} ticks: expected {frames} from 0"
+        )
+    if (np.diff(pictures) <= 0).any() or pictures[-1] >= duration_ticks:
+        raise LocalError("its pictures are not in order, or reach beyond its end")
+    sound = after[~video]
+    if ((sound < -TICKS_PER_S) | (sound > duration_ticks + TICKS_PER_S)).any():
+        raise LocalError("its sound is not of its time")
+
+
 def set_pts(packets: bytes, ticks: int) -> bytes:
     """The same PES (its first packet starts it) with another presentation time."""
     at = 5 + packets[4] if packets[3] & 0x20 else 4

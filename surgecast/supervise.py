@@ -68,6 +68,16 @@ async def keep_running(
         await asyncio.sleep(backoff.pause_s(failures))
 
 
+async def first_event(timeout_s: float, *events: asyncio.Event) -> None:
+    """Wait until one of the events is set, for at most `timeout_s`."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
 class Place(Protocol):
     """Where children run: in a control group, on some cores."""
 

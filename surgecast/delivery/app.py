@@ -347,7 +347,7 @@ def _error(status: int, text: str) -> web.Response:
 
 def is_private(request: web.Request) -> bool:
     """The API gives no other site leave to read it."""
-    return request.path.startswith("/api/")
+    return request.path.startswith(("/api/", "/ingest/"))
 
 
 def _kind(request: web.Request) -> str:
