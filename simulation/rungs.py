@@ -34,16 +34,18 @@ class Rungs:
 
     def admit(
         self, server: SimulatedServer, population: Population, count: int
-    ) -> Iterable[tuple[int, int]]:
-        """Rungs for viewers who come, each with how many get it."""
+    ) -> Iterable[tuple[int, int, bool]]:
+        """Rungs for viewers who come, each with how many get it, and whether that is because their
+        links are believed to be slow."""
         cap = server.cap(population.ladder)
+        likely = server.believed(population, self._populations) if population.governed else 0
         offers = self._offers[population.ladder.channel]
         batch = -(-count // _ADMITTED_AT_ONCE)
         while count > 0:
             number = min(batch, count)
             count -= number
             together = tuple(Offer(number * o.rate_bps, o.utility) for o in offers)
-            yield server.governor.admit(together, cap), number
+            yield server.governor.admit(together, max(cap, likely)), number, likely > cap
 
     def decide(
         self, deciding: frozenset[str], newest: Mapping[str, Sequence[float]], now_s: float

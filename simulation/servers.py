@@ -17,6 +17,7 @@ from surgecast.control.standing import Held, Own, Standing, accept, standing
 from surgecast.delivery.adaptation.allocation import Offer, Split
 from surgecast.delivery.adaptation.egress import EgressMeter
 from surgecast.delivery.adaptation.governor import Crowd, Governor
+from surgecast.delivery.adaptation.newcomers import believed
 from surgecast.delivery.settings import EgressSettings
 from traffic_manager.fleet import Role
 
@@ -222,6 +223,8 @@ class SimulatedServer:
         head = max(0, int(now_s / ladder.segment_s))
         sessions = np.zeros(len(ladder.rungs), dtype=np.intp)
         viewers: dict[str, int] = {}
+        regions = dict.fromkeys(p.region for p in populations if p.ladder is ladder)
+        usable = {r: self._usable(ladder, r, populations) for r in regions}
         for population in populations:
             if population.ladder is not ladder or self.place.slot >= len(population.by_rung):
                 continue
@@ -242,12 +245,26 @@ class SimulatedServer:
                 )
             ],
             viewers=viewers,
+            usable={region: counts for region, counts in usable.items() if any(counts)},
             sessions_here=int(sessions.sum()),
             sessions_created=self.created[name],
             egress_bps=self._channels[name].sample(now_s, int(self._channel_bits[name] / 8)),
         )
 
+    def _usable(self, ladder: Ladder, region: str, populations: Sequence[Population]) -> list[int]:
+        """Of viewers whose links were seen here, by the best rung that they can use."""
+        alike = [p for p in populations if p.ladder is ladder and p.region == region and p.governed]
+        counts = [p.usable[self.place.slot] for p in alike if self.place.slot < len(p.usable)]
+        return [int(n) for n in np.sum([np.zeros(len(ladder.rungs)), *counts], axis=0)]
+
     # Rungs.
+
+    def believed(self, population: Population, populations: Sequence[Population]) -> int:
+        """The best rung that a newcomer's link carries, as far as others tell."""
+        ladder, region = population.ladder, population.region
+        fleet = self.stands.usable.get(ladder.channel, {}).get(region, ())
+        here = self._usable(ladder, region, populations)
+        return believed(here, fleet, len(ladder.rungs))
 
     def cap(self, ladder: Ladder) -> int:
         """The highest position allowed."""

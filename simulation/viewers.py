@@ -61,6 +61,7 @@ _FIELDS: dict[str, type] = {
     "behind": np.int8,
     "tries": np.int8,
     "calm": np.bool_,
+    "seen": np.bool_,
     "switches": np.int16,
     "place": np.int32,
     "buffered_s": np.float32,
@@ -135,6 +136,8 @@ class Population:
     calm: Mask
     """He plays, and has all there is: nothing happens to him but one segment after another. What
     comes new is not noted in `behind` as long as that holds."""
+    seen: Mask
+    """Whether his server, where it chooses, has seen him take a segment."""
     switches: NDArray[np.int16]
     place: NDArray[np.int32]
     """In the bank of access networks."""
@@ -174,6 +177,8 @@ class Population:
         self.by_rung: NDArray[np.intp] = np.zeros((1, len(ladder.rungs)), dtype=np.intp)
         """Viewers by server and the rung they play: where they were at the last `count`, and what
         they have played since."""
+        self.usable = self.by_rung
+        """Viewers by server and the rung they could use, of those who were seen, as of then."""
         self._bank = bank
         self._spacing = spacing_segments
         self._has_tiny = min(ladder.average_bps) * ladder.segment_s < BITS_MIN
@@ -246,13 +251,22 @@ class Population:
             found.append(np.flatnonzero(waited))
         return np.unique(np.concatenate(found)) if found else np.zeros(0, dtype=np.intp)
 
-    def seat(self, who: Picked, server: int | NDArray[np.int16], rung: int | Small) -> None:
-        """Begin at a server: three segments behind the live edge, with this rung."""
+    def seat(
+        self,
+        who: Picked,
+        server: int | NDArray[np.int16],
+        rung: int | Small,
+        *,
+        slow: bool | Mask = False,
+    ) -> None:
+        """Begin at a server: three segments behind the live edge, with this rung; who is believed
+        to be `slow` stays there as long as after a switch."""
         self.server[who] = server
         self.behind[who] = HOLD_BACK_TARGETS
         self.need_bits[who] = 0
         self.calm[who] = False
         self.held[who] = rung
+        self.rest[who] = np.where(slow, self._spacing, 0)
         self.rung[who] = rung if self.governed else self._first_choice(who)
         self.rate_bps[who] = self._rates[self.rung[who]]
 
@@ -266,6 +280,7 @@ class Population:
         if self.governed:
             self.fast_bps[who] = self.slow_bps[who] = 0
             self.wish[who] = 0
+            self.seen[who] = False
 
     # What they want.
 
@@ -370,7 +385,13 @@ class Population:
 
     def _learn_but(self, others: Picked, part: slice, bps: Reals, took_s: Reals) -> None:
         """`_learn` for all of a part but a few: for everybody, and then undone for them."""
-        beliefs: tuple[NDArray[Any], ...] = (self.fast_bps, self.slow_bps, self.weight_s, self.wish)
+        beliefs: tuple[NDArray[Any], ...] = (
+            self.fast_bps,
+            self.slow_bps,
+            self.weight_s,
+            self.wish,
+            self.seen,
+        )
         before = [column[part][others] for column in beliefs]
         self._learn(part, bps, took_s, others)
         for column, values in zip(beliefs, before, strict=True):
@@ -386,6 +407,7 @@ class Population:
             sizes = self.rate_bps[who] * self.ladder.segment_s if self._has_tiny else None
             see(fast, slow, bps, took_s, sizes)
             self.wish[who] = self._usable(who, np.minimum(fast, slow))
+            self.seen[who] = True
         else:
             weight = self.weight_s[who]
             learn(fast, slow, weight, bps, took_s)
@@ -494,6 +516,12 @@ class Population:
         self.counts = counts.reshape(shape)
         self.by_rung = self.counts.sum(axis=(2, 3, 4) if self.governed else (1, 3, 4))
         self._resting = bool(self.counts[:, :, :, 0].any())
+        if self.governed:
+            who = np.flatnonzero(~self.seen)
+            unseen = np.bincount(
+                self.server[who] * rungs + self.wish[who], minlength=servers * rungs
+            )
+            self.usable = self.counts.sum(axis=(1, 3, 4)) - unseen.reshape(servers, rungs)
 
     def _mark(self, part: slice, key: NDArray[Any]) -> None:
         rungs = len(self._rates)

@@ -191,20 +191,22 @@ class World:
 
     def _seat(self, population: Population, who: Picked) -> None:
         channel, slots, rungs = population.ladder.channel, [0], [0]
-        counts = [0]
+        counts, believed_slow = [0], [False]
         for slot, count in self.placement.seats(channel, population.region, len(who)):
             server = self.control.slots[slot]
             assert server is not None
             server.created[channel] += count
-            for rung, number in self.rungs.admit(server, population, count):
+            for rung, number, slow in self.rungs.admit(server, population, count):
                 slots.append(slot)
                 rungs.append(rung)
                 counts.append(number)
+                believed_slow.append(slow)
         seated = who[: sum(counts)]
         population.seat(
             seated,
             np.repeat(np.array(slots, dtype=np.int16), counts),
             np.repeat(np.array(rungs, dtype=np.int8), counts),
+            slow=np.repeat(believed_slow, counts),
         )
         population.ready_s[seated] += _JOINING_S
         self._try_later(population, who[len(seated) :])

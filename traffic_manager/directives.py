@@ -7,6 +7,7 @@ for all; so an answer costs the same however many servers there are.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 from surgecast.control import messages
 from surgecast.control.messages import Directive, Drain, Peer, RungReport
@@ -16,6 +17,9 @@ from traffic_manager.policy.decisions import Plan
 from traffic_manager.settings import DirectiveSettings
 
 _HEIRS_MAX = 16
+_USABLE_MAX = 256
+"""Channels in regions whose newcomers are told of; those with the most viewers."""
+_COMMON = {"peers", "viewers", "usable", "steering_url"}
 _SAID: Mapping[State, messages.State] = {
     "requested": "starting",
     "starting": "starting",
@@ -67,8 +71,9 @@ def bulletin(
         report_every_s=1,
         peers=list(peers),
         viewers=viewers,
+        usable=usable_in([s for s in servers if s.state in _SAID]),
         steering_url=steering_url,
-    ).model_dump_json(include={"peers", "viewers", "steering_url"})
+    ).model_dump_json(include=_COMMON)
     regions = {s.region for s in servers if s.role == "relay"}
     draining = [s for s in servers if s.state == "draining"]
     return Bulletin(
@@ -113,8 +118,24 @@ def directive_for(
 
 def render(directive: Directive, told: Bulletin) -> bytes:
     """The whole answer as JSON."""
-    own = directive.model_dump_json(exclude={"peers", "viewers", "steering_url"}).encode()
+    own = directive.model_dump_json(exclude=_COMMON).encode()
     return b"%b,%b" % (own[:-1], told.common[1:])
+
+
+def usable_in(servers: Sequence[Server]) -> dict[str, dict[str, list[int]]]:
+    """Channel -> region -> how many of the viewers that were seen can use which rung at most."""
+    sums: dict[tuple[str, str], list[int]] = {}
+    for server in servers:
+        for channel in server.channels:
+            for region, counts in channel.usable.items():
+                before = sums.get((channel.channel, region), [])
+                added = zip_longest(before, counts, fillvalue=0)
+                sums[channel.channel, region] = [a + b for a, b in added]
+    most_first = sorted(sums, key=lambda place: (-sum(sums[place]), place))[:_USABLE_MAX]
+    found: dict[str, dict[str, list[int]]] = {}
+    for channel_name, region in most_first:
+        found.setdefault(channel_name, {})[region] = sums[channel_name, region]
+    return found
 
 
 def heirs_of(server: Server, servers: Sequence[Server]) -> tuple[str, ...]:

@@ -56,6 +56,7 @@ def _channel(stage: Stage, egress_bps: float) -> ChannelReport:
         ],
         rung_cap=_cap(stage),
         viewers=stage.viewers_by_region(),
+        usable=stage.usable_by_region(),
         sessions_here=stage.urls.here,
         sessions_created=stage.urls.viewers.created,
         egress_bps=egress_bps,

@@ -22,6 +22,9 @@ Count = Annotated[int, Field(ge=0, le=2**53)]
 Span = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Ratio = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 
+Tallied = Annotated[list[Count], Field(max_length=32)]
+"""Viewers by the best rung that their connection can use, best first."""
+
 State = Literal["starting", "warming", "serving", "draining"]
 """What a server says of itself."""
 
@@ -56,6 +59,8 @@ class ChannelReport(Message):
     viewers: dict[Label, Count] = Field(default_factory=dict, max_length=1024)
     """By region of the viewer. A session counts at its owner only, so that sums over servers are
     true whatever server answers."""
+    usable: dict[Label, Tallied] = Field(default_factory=dict, max_length=1024)
+    """By region: of viewers whose connections were seen here lately; a sample of them."""
     sessions_here: Count = 0
     """Sessions that asked this server for something lately, whoever owns them."""
     sessions_created: Count = 0
@@ -201,5 +206,7 @@ class Directive(Message):
     peers: list[Peer] = Field(default_factory=list, max_length=4096)
     viewers: dict[Label, Count] = Field(default_factory=dict, max_length=1024)
     """Channel -> viewers in the whole fleet, so that every server can say the same."""
+    usable: dict[Label, dict[Label, Tallied]] = Field(default_factory=dict, max_length=1024)
+    """Channel -> region -> the sums of `ChannelReport.usable`: what newcomers are like."""
     steering_url: Url | None = None
     """With `/{channel}` added, where players ask; as in `http://manager:8090/steer`."""

@@ -11,7 +11,7 @@ come back names only those that have reported to it already.
 A drain is an order that is not taken back by silence: it has begun to move viewers away.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from surgecast.control.messages import VERSION, Directive, Drain, Peer, State
@@ -60,6 +60,8 @@ class Standing:
     rung_caps: Mapping[str, str] = field(default_factory=dict)
     viewers: Mapping[str, int] = field(default_factory=dict)
     """Channel -> viewers in the whole fleet; empty where only this server's own are known."""
+    usable: Mapping[str, Mapping[str, Sequence[int]]] = field(default_factory=dict)
+    """Channel -> region -> how many of the fleet's viewers can use which rung at most."""
     prewarm: tuple[str, ...] = ()
     drain: Drain | None = None
     stop: bool = False
@@ -131,6 +133,7 @@ def _ordered(plain: Standing, told: Directive) -> Standing:
         report_every_s=told.report_every_s,
         rung_caps=told.rung_caps,
         viewers=told.viewers,
+        usable=told.usable,
         prewarm=tuple(told.prewarm),
         drain=told.drain,
         stop=told.stop,

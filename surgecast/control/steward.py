@@ -133,6 +133,7 @@ class Steward:
         self._directory.fleet_viewers = stands.viewers
         self._directory.egress_budget_bps = stands.budget_bps
         self._directory.rung_caps = stands.rung_caps
+        self._directory.fleet_usable = stands.usable
         if self._obey is not None:
             self._obey(stands)
 

@@ -124,6 +124,7 @@ class Stage:
         self.rungs = RungChoice(name, window, adaptation, shared.balance)
         for table in (self.sessions, self.variants):
             self.rungs.decide_for(table, lambda: window.next_msn)
+        self.rungs.believe(self.sessions, shared.clock.now)
         self._shared = shared
         self._shelf = Shelf(shared.routes, name, shared.supply)
         self._adaptation = adaptation
@@ -184,7 +185,18 @@ class Stage:
         for table, _ in self._tables():
             found = table.get(viewer.session)
             if found is not None:
-                table.set_ceiling(viewer.session, self.rungs.highest(found.rung, ceiling_bps))
+                position = self.rungs.highest(found.rung, ceiling_bps)
+                table.set_ceiling(viewer.session, position)
+                self._note_link(viewer, position)
+
+    def _note_link(self, viewer: Viewer, position: int) -> None:
+        now = self._shared.clock.now()
+        if viewer.ceiling.seen(now):
+            self.rungs.links.note(now, viewer.region, viewer.session, position)
+
+    def usable_by_region(self) -> dict[str, list[int]]:
+        """How many viewers can use which rung at most, best first, where connections were seen."""
+        return self.rungs.links.usable(self._shared.clock.now())
 
     def _told(self, static: str) -> dict[str, str]:
         """What players are told with an object (rule R56)."""
@@ -238,6 +250,7 @@ class Stage:
         )
         stage = self.low_latency
         self.rungs.decide_for(table, lambda: stage.undecided_msn)
+        self.rungs.believe(table, shared.clock.now)
 
     def set_rung_cap(self, rung: str | None) -> int:
         """The highest rung that anybody may have, until told otherwise; the first number that
@@ -457,6 +470,15 @@ class Directory:
     @rung_caps.setter
     def rung_caps(self, caps: Mapping[str, str]) -> None:
         self._balance.rung_caps = dict(caps)
+
+    @property
+    def fleet_usable(self) -> Mapping[str, Mapping[str, Sequence[int]]]:
+        """Channel -> region -> how many viewers of the fleet can use which rung at most."""
+        return self._balance.usable
+
+    @fleet_usable.setter
+    def fleet_usable(self, usable: Mapping[str, Mapping[str, Sequence[int]]]) -> None:
+        self._balance.usable = usable
 
     @property
     def tokens_refused(self) -> Counter[str]:

@@ -188,7 +188,7 @@ class LowLatencyStage:
 
     def _begin(self, viewer: Viewer) -> None:
         taken = viewer.taken and not self.window.ended
-        self._adaptive.begin(viewer.session, self.undecided_msn if taken else None)
+        self._adaptive.begin(viewer, self.undecided_msn if taken else None)
 
     def _ask_session(self, visit: Visit, query: str) -> Reply | Wait:
         session = visit.viewer.session

@@ -51,11 +51,20 @@ class Drained:
 class Ceiling:
     """The evidence about one viewer."""
 
-    __slots__ = ("_quick_bps", "_sampled_at", "_slow_bps", "_starved", "_told_at", "_told_bps")
+    __slots__ = (
+        "_quick_bps",
+        "_sampled_at",
+        "_seen_at",
+        "_slow_bps",
+        "_starved",
+        "_told_at",
+        "_told_bps",
+    )
 
     def __init__(self) -> None:
         self._quick_bps = self._slow_bps = 0.0
         self._sampled_at: float | None = None
+        self._seen_at: float | None = None
         self._told_at = 0.0
         self._told_bps: float | None = None
         self._starved = False
@@ -64,6 +73,7 @@ class Ceiling:
         """Note what was seen of the connection."""
         if drained.sent_bytes < BYTES_MIN:
             return
+        self._seen_at = now
         rate_bps = drained.rate_bps
         if self._sampled_at is None or now - self._sampled_at > _LIFE_S:
             if drained.is_burst:
@@ -79,6 +89,11 @@ class Ceiling:
         self._told_at = now
         self._told_bps = cmcd.throughput_bps
         self._starved = cmcd.starved
+
+    def seen(self, now: float) -> bool:
+        """Whether something big went out lately: a connection of which nothing else is known then
+        is a fast one."""
+        return self._seen_at is not None and now - self._seen_at <= _LIFE_S
 
     def bps(self, now: float) -> float | None:
         """What the viewer can take; None while nothing is known."""

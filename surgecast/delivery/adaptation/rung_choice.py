@@ -12,6 +12,7 @@ from surgecast.delivery.adaptation.ceiling import highest
 from surgecast.delivery.adaptation.cmsd import Advice
 from surgecast.delivery.adaptation.egress import EgressMeter
 from surgecast.delivery.adaptation.governor import Crowd, Governor
+from surgecast.delivery.adaptation.newcomers import SeenLinks
 from surgecast.delivery.adaptation.rules import CapState, Load, decide
 from surgecast.delivery.adaptation.utility import offers_of, rates_of
 from surgecast.delivery.sessions.crowds import Claim, Share
@@ -31,6 +32,8 @@ class Balance:
         self.governor = Governor(settings)
         self.rung_caps: Mapping[str, str] = {}
         """Channel -> the highest rung that the manager allows."""
+        self.usable: Mapping[str, Mapping[str, Sequence[int]]] = {}
+        """Channel -> region -> how many of the fleet's viewers can use which rung at most."""
         self.channels: dict[str, RungChoice] = {}
 
     def share(
@@ -72,6 +75,7 @@ class RungChoice:
         self.asked_cap: str | None = None
         """What the API was asked for last."""
         self.egress = EgressMeter(balance.governor.settings.window_s)
+        self.links = SeenLinks(len(self.rungs))
         self._name = name
         self._window = window
         self._adaptation = adaptation
@@ -85,6 +89,14 @@ class RungChoice:
         """Sessions whose rungs are chosen here."""
         self.tables.append((table, undecided))
         table.admit = lambda best: self._balance.governor.admit(self.offers, best)
+
+    def believe(self, table: SessionTable, now: Callable[[], float]) -> None:
+        """Newcomers of this table are believed to be like those who are here."""
+        table.likely = lambda region: self._likely(now(), region)
+
+    def _likely(self, now: float, region: str) -> int:
+        fleet = self._balance.usable.get(self._name, {})
+        return self.links.believed(now, region, fleet.get(region, ()))
 
     def prepare(self, segments: SegmentSet, load: Load) -> None:
         """Before `segments` are shown: what rungs take now, and what is allowed."""

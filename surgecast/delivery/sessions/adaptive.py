@@ -11,6 +11,7 @@ from typing import Protocol
 from surgecast.delivery.sessions.crowds import Share
 from surgecast.delivery.sessions.histories import Record
 from surgecast.delivery.sessions.table import SessionTable
+from surgecast.delivery.sessions.viewers import Viewer
 from surgecast.errors import LocalError
 from surgecast.log import Log
 
@@ -43,17 +44,17 @@ class Adaptive:
         if session_log is not None:
             session_log.rewrite(table.records())
 
-    def begin(self, session: str, from_msn: int | None = None) -> None:
-        """A history for a session, unless it has one.
+    def begin(self, viewer: Viewer, from_msn: int | None = None) -> None:
+        """A history for a viewer's session, unless it has one.
 
         Where its past is not known, it sees nothing before `from_msn`, which nobody has seen.
         """
-        if session in self.table:
+        if viewer.session in self.table:
             return
         if from_msn is None:
-            self._remember([self.table.create(session)])
+            self._remember([self.table.create(viewer.session, viewer.region)])
         else:
-            self.table.take_over(session, from_msn)
+            self.table.take_over(viewer.session, from_msn)
 
     def is_pending(self, session: str) -> bool:
         """Whether it was taken over, and shown nothing yet."""

@@ -66,11 +66,19 @@ class Session:
     """Own tags on sets that are listed no more, and what a take-over adds to the number."""
     from_msn: int = 0
     """Nothing before it is listed; above zero where the session was taken over."""
+    rests_from_msn: int | None = None
+    """Where it began lower than it might, until more is known of its connection: as if it had
+    switched then."""
     shown: tuple[object, str, PlaylistText] | None = field(default=None, repr=False)
 
     @property
     def rung(self) -> str:
         return self.changes[-1].rung
+
+    @property
+    def rests_from(self) -> int | None:
+        """When it switched last; None where it never did."""
+        return self.changes[-1].msn if len(self.changes) > 1 else self.rests_from_msn
 
     def forget_before(self, first_msn: int) -> None:
         """Fold changes that no listed set needs into one."""

@@ -120,7 +120,7 @@ class SegmentSessions:
     def _begin(self, book: Adaptive, visit: Visit) -> None:
         ended = self._window.ended  # then nothing new ever comes
         from_msn = self._window.next_msn if visit.viewer.taken and not ended else None
-        book.begin(visit.viewer.session, from_msn)
+        book.begin(visit.viewer, from_msn)
 
     def _text(self, book: Adaptive, session: str, view: str) -> Reply:
         text = book.table.playlist(session, view)

@@ -45,6 +45,8 @@ class SessionTable:
         self.admit: Callable[[int], int] = lambda best: best
         """The highest rung that somebody who comes now may have -> the one that there is room for;
         positions in the ladder."""
+        self.likely: Callable[[str], int] = lambda region: 0
+        """A newcomer's region -> the highest rung that the connection is believed to carry."""
         self._show = show
         self._positions = {rung: position for position, rung in enumerate(self.rungs)}
         self._marked = show.marks_switches and adaptation.switch_signal == "discontinuity"
@@ -108,12 +110,17 @@ class SessionTable:
 
     # Coming and going.
 
-    def create(self, session: str) -> Creation:
-        """A new session with the start rung, or what there is room for, for all that is listed."""
-        requested = self.start_rung
-        rung = self.rungs[self.admit(self._capped(requested))]
+    def create(self, session: str, region: str = "") -> Creation:
+        """A new session with the start rung, or what it can take and there is room for, for all
+        that is listed."""
+        requested, likely = self.start_rung, self.likely(region)
+        allowed = self._capped(requested)
+        rung = self.rungs[self.admit(max(allowed, likely))]
         change = Change(self._show.first_msn, rung, tagged=False)
-        self._place(Session(session, requested, [change]))
+        found = Session(session, requested, [change])
+        if likely > allowed:
+            found.rests_from_msn = self._show.next_msn
+        self._place(found)
         return Creation(session, requested, rung)
 
     def take_over(self, session: str, from_msn: int) -> None:
@@ -264,7 +271,7 @@ class SessionTable:
             held=held,
             wish=max(self._positions[found.requested], found.ceiling),
             takes=max(held, found.plays),
-            changed_msn=found.changes[-1].msn if len(found.changes) > 1 else None,
+            changed_msn=found.rests_from,
             silent=found.silent,
             asked=found.wish_is_new,
         )

@@ -154,3 +154,31 @@ def test_what_is_expected_is_warmed_before_anybody_watches_it():
     expected = {("east", "c"): 9e6, ("west", "b"): 99e6}
     warm = channels_to_warm("east", list(fleet), demand, DirectiveSettings(), expected)
     assert warm == ("c", "a", "b")
+
+
+def test_all_are_told_what_the_connections_of_viewers_carry_by_region():
+    slow, fast = {"east": [0, 1, 4]}, {"east": [2, 0], "west": [3, 0, 0]}
+    fleet = fleet_of(
+        origin_report(channels=[channel_report(usable=slow)]),
+        report_of(channels=[channel_report(usable=fast), channel_report("other", usable=slow)]),
+        report_of("relay-2", channels=[channel_report(usable={"east": [90, 0, 0]})]),
+    )
+    fleet.failed("relay-2", "silent", 1.0)
+    assert told(fleet, "relay-1").usable == {
+        "demo": {"east": [2, 1, 4], "west": [3, 0, 0]},
+        "other": {"east": [0, 1, 4]},
+    }
+
+
+def test_they_are_told_of_a_limited_number_of_places():
+    reports = [
+        report_of(
+            f"relay-{n}", channels=[channel_report(f"c{n}", usable={f"r{m}": [m]})], region="east"
+        )
+        for n in range(20)
+        for m in [n]
+    ]
+    many = {f"r{m}": [m + 1] for m in range(300)}
+    reports.append(report_of("relay-x", channels=[channel_report("big", usable=many)]))
+    usable = told(fleet_of(origin_report(), *reports), "origin").usable
+    assert sum(map(len, usable.values())) == 256 and "r0" not in usable["big"]

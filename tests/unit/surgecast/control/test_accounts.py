@@ -48,3 +48,10 @@ def test_the_ladder_is_told_best_first_with_its_rates_and_the_cap():
     assert (told.rung_cap, told.target_duration_s) == (None, 2.0)
     stage.set_rung_cap("480p")
     assert Accounts(directory).channels(0.0)[0].rung_cap == "480p"
+
+
+def test_it_is_told_what_the_connections_of_viewers_carry():
+    directory, stage = staged(ManualClock())
+    assert Accounts(directory).channels(0.0)[0].usable == {}
+    stage.rungs.links.note(directory.clock.now(), "east", "a", 2)
+    assert Accounts(directory).channels(0.0)[0].usable == {"east": [0, 0, 1]}

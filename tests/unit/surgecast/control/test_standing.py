@@ -48,6 +48,7 @@ def test_orders_hold_until_their_time_to_live_is_over():
         "egress_budget_bps": 40e6,
         "rung_caps": {"demo": "480p"},
         "viewers": {"demo": 7},
+        "usable": {"demo": {"east": [0, 9]}},
         "prewarm": ["demo"],
         "drain": Drain(deadline_s=5.0),
         "stop": True,
@@ -56,10 +57,18 @@ def test_orders_hold_until_their_time_to_live_is_over():
     during = standing(OWN, found, "serving", 109.9)
     assert (during.directive, during.budget_bps, during.report_every_s) == ("d1", 40e6, 1.0)
     assert (during.rung_caps, during.viewers) == ({"demo": "480p"}, {"demo": 7})
+    assert during.usable == {"demo": {"east": [0, 9]}}
     assert (during.prewarm, during.drain, during.stop) == (("demo",), Drain(deadline_s=5.0), True)
     after = standing(OWN, found, "serving", 110.0)
     assert (after.directive, after.budget_bps, after.report_every_s) == ("", 50e6, 3.0)
-    assert not (after.rung_caps or after.viewers or after.prewarm or after.drain or after.stop)
+    assert not (
+        after.rung_caps
+        or after.viewers
+        or after.usable
+        or after.prewarm
+        or after.drain
+        or after.stop
+    )
 
 
 def test_a_directive_cannot_raise_the_own_budget():

@@ -87,12 +87,14 @@ async def test_what_the_manager_wants_stands_from_its_answer_on():
     async with stand_in_manager() as manager:
         manager.wants = {"egress_budget_bps": 40e6, "rung_caps": {"demo": "480p"}, "ttl_s": 30.0}
         manager.wants["viewers"] = {"demo": 7}
+        manager.wants["usable"] = {"demo": {"east": [0, 9]}}
         manager.wants["peers"] = [PEER]
         async with steward(manager.url) as (made, directory, clock):
             await outcome(made, "answered")
             assert directory.neighbours.own.server == "a"
             assert [n.server for n in directory.neighbours.others] == ["b"]
             assert directory.fleet_viewers == {"demo": 7}
+            assert directory.fleet_usable == {"demo": {"east": [0, 9]}}
             assert made.standing.budget_bps == 40e6
             assert made.standing.rung_caps == {"demo": "480p"}
             manager.answer = away

@@ -71,3 +71,13 @@ def test_a_rung_is_held_longer_than_it_is_risen_to(
     held: int, ceiling_bps: float, position: int
 ) -> None:
     assert highest(OFFERS, held, ceiling_bps) == position
+
+
+def test_a_burst_is_seen_though_it_says_little_and_small_things_are_not() -> None:
+    ceiling = Ceiling()
+    assert not ceiling.seen(0.0)
+    ceiling.sample(0.0, Drained(10_000, 1.0, 0.05, None))
+    assert not ceiling.seen(0.0)
+    ceiling.sample(1.0, drained(80e6, busy_s=0.01))
+    assert ceiling.seen(2.0) and ceiling.bps(2.0) is None
+    assert not ceiling.seen(32.0)

@@ -1,6 +1,7 @@
 """Rungs of whole channels, as caps and the egress budget of the server move (bar 2)."""
 
 from surgecast.clock import ManualClock
+from surgecast.delivery.adaptation.ceiling import Drained
 from surgecast.delivery.channels import Directory, Stage
 from surgecast.delivery.sessions.histories import Session
 from surgecast.delivery.settings import AdaptationSettings, EgressSettings, SessionSettings
@@ -58,6 +59,13 @@ class Server:
         for _ in range(count):
             name = f"{'index' if index else 'adaptive'}{stage.session_count}"
             (stage.segment_sessions.create_index if index else stage.create_session)(name)
+
+    def see_links(self, rate_bps: float, channel: int = 0) -> None:
+        """Everybody there has taken a segment at that rate."""
+        stage, now = self.stages[channel], self.clock.now()
+        for viewer in stage.urls.viewers:
+            viewer.ceiling.sample(now, Drained(int(rate_bps), 8.0, 0.02, None))
+            stage.urls.heed(viewer, viewer.ceiling.bps(now))
 
     def rungs(self, *, index: bool = False, channel: int = 0) -> list[int]:
         stage = self.stages[channel]
@@ -182,3 +190,36 @@ def test_what_the_silent_had_is_there_for_the_others_before_they_are_forgotten()
     left = [found for found in server.stages[0].sessions if found.session not in server.gone]
     assert len(left) == 4 and server.stages[0].viewers == 40
     assert {found.rung for found in left} == {"720p"}
+
+
+def test_newcomers_begin_with_what_those_who_are_here_can_use() -> None:
+    server = Server()
+    server.join(5)
+    server.see_links(2.4e6)
+    server.join(1)
+    assert server.rungs() == [5, 1, 0], "those who are there get it with the next segment"
+    server.join(1, index=True)
+    assert server.rungs(index=True) == [1, 0, 0], "who chooses for himself may have all"
+    server.step()
+    assert server.rungs() == [0, 6, 0]
+
+
+def test_what_an_operator_asks_for_says_nothing_of_connections() -> None:
+    server = Server()
+    server.join(5)
+    server.stages[0].set_rung_of_all("360p")
+    server.step()
+    server.join(1)
+    assert server.rungs() == [1, 0, 5]
+
+
+def test_where_nobody_was_seen_the_manager_tells_what_viewers_elsewhere_can_use() -> None:
+    server = Server(channels=2)
+    region = server.directory.neighbours.own.region
+    server.directory.fleet_usable = {"channel0": {region: [0, 0, 40], "elsewhere": [40, 0, 0]}}
+    server.join(1)
+    server.join(1, channel=1)
+    assert server.rungs() == [0, 0, 1] and server.rungs(channel=1) == [1, 0, 0]
+    server.directory.fleet_usable = {}
+    server.join(1)
+    assert server.rungs() == [1, 0, 1]

@@ -199,3 +199,19 @@ def test_a_switch_that_was_never_listed_is_made_anew() -> None:
     viewing.table = again
     viewing.publish(discontinuity=True)
     assert viewing.rungs()[-1] == "360p" and viewing.tags() == 1
+
+
+def test_a_newcomer_begins_with_what_the_connections_of_the_region_carry() -> None:
+    viewing = Viewing()
+    viewing.table.likely = lambda region: 2 if region == "east" else 0
+    assert viewing.table.create("a", "east").rung == "360p"
+    assert viewing.table.create("b", "west").rung == "720p"
+
+
+def test_who_was_believed_to_be_slow_rises_as_after_a_switch() -> None:
+    viewing = Viewing(switch_spacing_segments=2)
+    viewing.table.likely = lambda region: 2
+    viewing.table.create("a", "east")
+    for _ in range(5):
+        viewing.publish()
+    assert viewing.rungs()[-5:] == ["360p", "360p", "480p", "480p", "720p"]
