@@ -60,9 +60,7 @@ class Encoder:
         clock: Clock,
         log: Log,
         parts: PartOutput | None = None,
-        on_start: Callable[[int], None] | None = None,
     ) -> None:
-        """`on_start` is told the id of FFmpeg's process as soon as there is one."""
         self._ladder = ladder
         self._on_set = on_set
         self._parts = parts
@@ -70,7 +68,6 @@ class Encoder:
         self._has_parts = self._has_last_part = False
         self._clock = clock
         self._log = log
-        self._on_start = on_start
         self._cutters = [TsCutter(segment_bytes_max(ladder, rung)) for rung in ladder.rungs]
         self._unmatched: dict[int, dict[str, CutSegment]] = {}
         self._unmatched_bytes = 0
@@ -143,8 +140,6 @@ class Encoder:
             finally:
                 for fd in theirs:
                     os.close(fd)
-            if self._on_start is not None:
-                self._on_start(self.child.pid)
             self._start_reading(ours)
             if feed is not None and self.child.process.stdin is not None:
                 feeding = feed(self.child.process.stdin)

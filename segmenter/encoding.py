@@ -5,7 +5,7 @@ What becomes of the sets is not known here: they are put on show in the same pro
 """
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
@@ -97,13 +97,11 @@ class Encoding:
         log: Log,
         machine: Machine,
         feeds: tuple[Feed | None, Feed | None] = (None, None),
-        confine: Callable[[int], None] | None = None,
         preset: str = "",
         without: Collection[str] = (),
     ) -> None:
         """`feeds` deliver the bytes of the rtmp, srt or udp sources, the backup's second; FFmpeg
-        opens others itself. `confine` is told the process of each encoder as it starts. `preset`
-        and `without` are as for `change`.
+        opens others itself. `preset` and `without` are as for `change`.
         """
         self.encoder: Encoder | None = None
         """The one that runs now."""
@@ -114,7 +112,6 @@ class Encoding:
         self._clock = clock
         self._log = log
         self._machine = machine
-        self._confine = confine
         self._preset = preset
         self._without = frozenset(without)
         self._decided: Decided | None = None
@@ -246,7 +243,6 @@ class Encoding:
             clock=self._clock,
             log=self._log,
             parts=output,
-            on_start=self._confine,
         )
         if relieved:
             encoder.heard_at += _RELIEF_S

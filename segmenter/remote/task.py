@@ -6,7 +6,6 @@ viewers see of it the origin decides.
 
 import asyncio
 import random
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -36,27 +35,27 @@ _KEEP_LEAST_S = 8.0
 class RemoteStatus:
     """A task as it is now."""
 
-    state: TaskState
-    speed: float | None
+    state: TaskState = "starting"
+    speed: float | None = None
     """Media seconds encoded a second, over the last seconds."""
-    lag_s: float
-    media_s: float
+    lag_s: float = 0.0
+    media_s: float = 0.0
     """Media encoded in every rung since the encoder that runs now began."""
-    pid: int | None
+    pid: int | None = None
     """FFmpeg's process, where one runs."""
-    runs: int
+    runs: int = 0
     """Encoders started."""
-    queue: int
+    queue: int = 0
     """Cut sets that wait to be taken by the origin."""
-    dropped: int
+    dropped: int = 0
     """Cut sets the origin was too slow or too long away for."""
-    pushed_bytes: int
-    preset: str
-    shed: tuple[str, ...]
+    pushed_bytes: int = 0
+    preset: str = ""
+    shed: tuple[str, ...] = ()
     """Rungs it goes without, in the order in which they went; those of its order first."""
-    source: SourceInfo | None
-    decided: Decided | None
-    error: str
+    source: SourceInfo | None = None
+    decided: Decided | None = None
+    error: str = ""
     """Why nothing is encoded or pushed; empty while all is well."""
 
 
@@ -72,12 +71,8 @@ class RemoteEncoding:
         machine: Machine,
         clock: Clock,
         token: str | None,
-        cgroup: Callable[[int], None] | None = None,
     ) -> None:
-        """`cgroup` is told the process of each encoder as it starts, to set its quota.
-
-        Raises RemoteError for an order whose spec cannot be used.
-        """
+        """Raises RemoteError for an order whose spec cannot be used."""
         self.order = order
         self._settings = settings_of(order.spec)
         self._feeds = feeds
@@ -112,7 +107,6 @@ class RemoteEncoding:
                 log=log,
                 machine=machine,
                 feeds=feeds,
-                confine=cgroup,
                 preset=self.order.preset,
                 without=self.order.shed,
             )
