@@ -130,7 +130,7 @@ class Ingest:
         """Show what is pushed, and slates where nothing is."""
         async with asyncio.TaskGroup() as tasks:
             if self._decided is not None:
-                self._open(self._decided)
+                self.open(self._decided)
                 tasks.create_task(self._draw_slate(self._decided))
             elif (ladder := ladder_before_source(self._settings)) is not None:
                 async with self._deciding:
@@ -145,7 +145,8 @@ class Ingest:
         decided = await self._showing.decide(ladder)
         self._grid = self._showing.part_grid(decided.ladder)
 
-    def _open(self, decided: Decided) -> None:
+    def open(self, decided: Decided) -> None:
+        """The ladder is known: what is pushed can be put on show."""
         self._showing.open(decided)
         self._grid = self._showing.part_grid(decided.ladder)
 

@@ -51,6 +51,8 @@ class Lease:
     """Requests of its worker that are held."""
     gone_at: float | None = None
     """When the last of them was lost; None while there is one, and where there never was."""
+    relieved_at: float | None = None
+    """When a newer one of its role had a whole set."""
     feeding: bool = True
     """Whether its worker has a source."""
 
@@ -70,7 +72,6 @@ class Leases:
     changes: int = 0
     """How often another lease came on air."""
     _known: dict[int, Lease] = field(default_factory=dict)
-    _changed_at: float = 0.0
 
     def find(self, number: int) -> Lease | None:
         return self._known.get(number)
@@ -87,7 +88,9 @@ class Leases:
         holder = self.holders.get(role) if role is not None else None
         if holder is None or number >= holder.number:
             return False
-        return lease is not self.parts_on_air or now - self._changed_at >= self.silence_s
+        if lease is None or lease is not self.parts_on_air or lease.relieved_at is None:
+            return True
+        return now - lease.relieved_at >= self.silence_s
 
     def announce(self, number: int, role: Role, feeding: bool, now: float) -> Lease:
         """A worker says what will come. It must not be over."""
@@ -122,8 +125,10 @@ class Leases:
         holder = self.holders.get(lease.role)
         if holder is None or lease.number > holder.number:
             self.holders[lease.role] = lease
+            if holder is not None:
+                holder.relieved_at = now
         if lease is not self.on_air and self._relieves(lease, self.on_air, now):
-            self.on_air, self._changed_at = lease, now
+            self.on_air = lease
             self.changes += 1
         return Verdict.TAKE if lease is self.on_air else Verdict.ASIDE
 
