@@ -66,7 +66,7 @@ class Fitting:
         region, series, job = found
         began_s = self._tried_at_s[region] = self._clock.now()
         try:
-            fitted = await self._run(job)
+            fitted = await run_outside(job, timeout_s=self._timeout_s, command=self._command)
             # Who has learned anew meanwhile begins without.
             if self._series().get(region) is series:
                 series.forecaster.fitted(fitted)
@@ -92,25 +92,29 @@ class Fitting:
                     return region, series[region], job
         return None
 
-    async def _run(self, job: FitJob) -> Fitted:
-        """Raises LocalError where it took too long or ended without an answer."""
-        pipe = asyncio.subprocess.PIPE
-        child = await Child.start(self._command, name="fit", stdin=pipe, stdout=pipe)
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                answer = await _asked(child, pickle.dumps(job))
-                status = await child.wait()
-        except TimeoutError:
-            raise LocalError(f"it took more than {self._timeout_s:g} s") from None
-        finally:
-            if child.process.returncode is None:
-                child.kill()
-                await child.wait()
-        if status != 0:
-            said = child.stderr_tail[-1] if child.stderr_tail else "nothing said"
-            raise LocalError(f"its process ended with {status}: {said}")
-        found = json.loads(answer)
-        return Fitted(str(found["expert"]), found["state"])
+
+async def run_outside(
+    job: FitJob, *, timeout_s: float = _TIMEOUT_S, command: Sequence[str] = _COMMAND
+) -> Fitted:
+    """One job in a process of its own. Raises LocalError where it took too long or ended without
+    an answer."""
+    pipe = asyncio.subprocess.PIPE
+    child = await Child.start(tuple(command), name="fit", stdin=pipe, stdout=pipe)
+    try:
+        async with asyncio.timeout(timeout_s):
+            answer = await _asked(child, pickle.dumps(job))
+            status = await child.wait()
+    except TimeoutError:
+        raise LocalError(f"it took more than {timeout_s:g} s") from None
+    finally:
+        if child.process.returncode is None:
+            child.kill()
+            await child.wait()
+    if status != 0:
+        said = child.stderr_tail[-1] if child.stderr_tail else "nothing said"
+        raise LocalError(f"its process ended with {status}: {said}")
+    found = json.loads(answer)
+    return Fitted(str(found["expert"]), found["state"])
 
 
 async def _asked(child: Child, question: bytes) -> bytes:

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from traffic_manager.placement.predictors import saving
+from traffic_manager.placement.predictors import q_network, saving
 from traffic_manager.placement.predictors.base import (
     KEPT_MAX,
     RECENT_MAX,
@@ -19,7 +19,12 @@ from traffic_manager.placement.predictors.base import (
 )
 from traffic_manager.placement.predictors.kinds import KINDS, load_predictor, make_predictor
 
-NEEDS = {"lightgbm": "lightgbm"}
+NEEDS = {
+    "lightgbm": "lightgbm",
+    "lstm": "torch",
+    "dqn": "stable_baselines3",
+    "dqn_per_worker": "stable_baselines3",
+}
 every = pytest.mark.parametrize(
     "kind",
     [
@@ -33,6 +38,13 @@ every = pytest.mark.parametrize(
         for kind in KINDS
     ],
 )
+
+
+@pytest.fixture(autouse=True)
+def short_training(monkeypatch):
+    """What agents promise does not need the minutes of a whole training."""
+    monkeypatch.setattr(q_network, "STEPS", 400)
+
 
 NAMES = ("pixels_log2", "frame_rate", "subme", "motion")
 PROBE = {"pixels_log2": 19.0, "frame_rate": 30.0, "subme": 4.0, "motion": 0.4}
@@ -71,7 +83,7 @@ def test_what_is_predicted_is_positive_and_near(kind):
     assert (found > 0).all() and np.isfinite(found).all()
     # Raw kinds are beaten by any scale: they need only be of the right order there.
     error = np.median(np.abs(np.log(found / fresh.values)))
-    assert error < (2.5 if kind in ("svr_seed", "sgd_raw") else 0.6)
+    assert error < (2.5 if kind in ("svr_seed", "sgd_raw", "dqn", "dqn_per_worker") else 0.6)
 
 
 @every
@@ -199,7 +211,7 @@ def test_a_refit_learns_from_what_came_and_keeps_what_was(kind):
     predictor.refit()
     assert predictor.refit_wanted == 0
     assert predictor.predict(far).outside == ""
-    if kind in ("svr_seed", "sgd_raw", "sgd", "svr"):
+    if kind in ("svr_seed", "sgd_raw", "sgd", "svr", "dqn", "dqn_per_worker"):
         return
     assert predictor.predict(far).value == pytest.approx(40.0, rel=0.3)
     table = encodes()

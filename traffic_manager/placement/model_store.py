@@ -123,7 +123,7 @@ class ModelStore:
         allowed: frozenset[str] = frozenset(),
     ) -> None:
         self._folder = folder
-        self._versions_max = versions_max
+        self.versions_max = versions_max
         self._key = key
         self._allowed = allowed
         self.refused = 0
@@ -153,7 +153,7 @@ class ModelStore:
             model = StoredModel(kind, version, made_at_utc, content, "", facts or {})
             data = packed(model, self._key)
             _written(self._path(kind, version), data)
-            for old in self.versions(kind)[self._versions_max :]:
+            for old in self.versions(kind)[self.versions_max :]:
                 self._path(kind, old).unlink(missing_ok=True)
         except OSError as error:
             raise LocalError(f"model {kind} not kept in {self._folder}: {error}") from error
@@ -174,6 +174,16 @@ class ModelStore:
             except OSError as error:
                 self._tell(kind, version, f"cannot be read: {error}")
         return None
+
+    def contents(self, kind: str) -> list[bytes]:
+        """Of all versions that can be used, newest first; the others are left where they are."""
+        found = []
+        for version in self.versions(kind):
+            try:
+                found.append(self._opened(kind, version).content)
+            except (RemoteError, OSError):
+                continue
+        return found
 
     def roll_back(self, kind: str, why: str) -> int | None:
         """Put the newest version aside; the version that is the newest now."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from traffic_manager.placement.model import Load, Machine, Outlook, together, z_of
 from traffic_manager.placement.predictors.base import Prediction, Predictor
-from traffic_manager.placement.predictors.kinds import make_predictor
+from traffic_manager.placement.predictors.kinds import load_predictor, make_predictor
 
 SAMPLES_MIN = 20
 """Before so many there is nothing to go by."""
@@ -50,6 +50,24 @@ class WorkerModel:
         if self._speed is not None and self._cpu is not None and self._speed.refit_wanted:
             self._speed.refit()
             self._cpu.refit()
+
+    def unfitted(self) -> tuple[bytes, bytes] | None:
+        """Both predictors as saved, for a fit elsewhere; None where nothing came since the last."""
+        if self._speed is None or self._cpu is None or not self._speed.refit_wanted:
+            return None
+        return self._speed.save(), self._cpu.save()
+
+    def adopt(self, speed: bytes, cpu: bytes, unfitted_then: int) -> None:
+        """Go on with what was fitted elsewhere when `samples_unfitted` was that much, and with
+        what came meanwhile. Raises ValueError for what cannot be."""
+        if self._speed is None or self._cpu is None:
+            return
+        fitted = load_predictor(speed), load_predictor(cpu)
+        came = self.samples_unfitted - unfitted_then
+        for new, old in zip(fitted, (self._speed, self._cpu), strict=True):
+            for features, value in old.newest(came):
+                new.learn(features, value)
+        self._speed, self._cpu = fitted
 
     def outlook(
         self, machine: Machine, loads: Sequence[Load], confidence: float, fallback: Fallback

@@ -141,6 +141,10 @@ class Predictor(ABC):
         self._recent.append(({name: float(of) for name, of in features.items()}, float(value)))
         self.refit_wanted += 1
 
+    def newest(self, count: int) -> list[tuple[dict[str, float], float]]:
+        """The rows that were learned last."""
+        return list(self._recent)[-count:] if count > 0 else []
+
     def refit(self) -> None:
         """Fit anew: to rows kept from the last `fit`, and to those learned since."""
         recent = list(self._recent)

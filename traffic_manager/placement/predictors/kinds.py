@@ -17,6 +17,9 @@ _PLACES: Mapping[str, tuple[str, str]] = {
     "forest": ("ensembles", "Forest"),
     "boosting": ("ensembles", "Boosting"),
     "lightgbm": ("ensembles", "LightGbm"),
+    "lstm": ("lstm", "Lstm"),
+    "dqn": ("agents", "Dqn"),
+    "dqn_per_worker": ("agents", "DqnPerWorker"),
     "mean_per_rendition": ("mean_per_rendition", "MeanPerRendition"),
 }
 KINDS = tuple(_PLACES)
