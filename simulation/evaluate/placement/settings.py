@@ -1,0 +1,117 @@
+"""What the experiment is: workers, renditions, rules and times, from one YAML file. Values only."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from surgecast.config import Settings, load
+from surgecast.control.messages import Label
+from surgecast.units import Bps, Seconds
+
+PACKAGED = Path(__file__).parent / "placement.yaml"
+
+
+class WorkerSettings(Settings):
+    """One worker, or several of one size."""
+
+    worker: Label
+    cores: float = Field(gt=0, le=64)
+    count: int = Field(default=1, ge=1, le=100)
+
+
+class RenditionSettings(Settings):
+    """What one task makes."""
+
+    rendition: Label
+    width: int = Field(ge=16, le=7680)
+    height: int = Field(ge=16, le=4320)
+    video_bps: Bps
+
+
+class SourceSettings(Settings):
+    """What every task reads: a test picture under noise, encoded beforehand, in a loop."""
+
+    width: int = Field(ge=16, le=7680)
+    height: int = Field(ge=16, le=4320)
+    frame_rate: int = Field(ge=1, le=120)
+    noise: int = Field(ge=0, le=100)
+    video_bps: Bps
+    duration_s: Seconds
+
+
+class StrategySettings(Settings):
+    """The required range."""
+
+    speed_min: float = Field(gt=0, le=1)
+    cpu_max: float = Field(gt=0, le=1)
+    confidence: float = Field(ge=0.5, lt=1)
+
+
+class SamplingSettings(Settings):
+    """When readings count."""
+
+    constant_s: Seconds
+    settle_s: Seconds
+    scrape_s: Seconds
+    cpu_min: float = Field(ge=0, lt=1)
+
+
+class RequestSettings(Settings):
+    """CPU limits and requests, as a container platform has them."""
+
+    limit_speed: float = Field(gt=0, le=1)
+    limit_step: float = Field(gt=0, le=1)
+    limit_try_s: Seconds
+    share: float = Field(gt=0, le=1)
+
+
+class GridSettings(Settings):
+    """Sets of tasks that are measured before the runs."""
+
+    fleets: tuple[tuple[float, ...], ...] = Field(min_length=1, max_length=16)
+    measure_s: Seconds
+    load_min: float = Field(ge=0, le=2)
+    load_max: float = Field(gt=0, le=4)
+    repeat_every: int = Field(ge=2)
+    held_out_every: int = Field(ge=2)
+
+
+class LearningSettings(Settings):
+    """How policies that learn do."""
+
+    retrain_every_s: Seconds
+    cold_samples: int = Field(ge=1)
+    forced_samples: int = Field(ge=1)
+    trees: int = Field(ge=1, le=1000)
+    static_fill: float = Field(gt=0, le=2)
+
+
+class TraceSettings(Settings):
+    """Who comes when."""
+
+    arrivals_per_core: float = Field(gt=0, description="a minute")
+    task_s_min: Seconds
+    task_s_max: Seconds
+    initial_per_core: float = Field(ge=0)
+
+
+class ExperimentSettings(Settings):
+    """The whole of it."""
+
+    workers: tuple[WorkerSettings, ...] = Field(min_length=1, max_length=64)
+    fleet_large: tuple[WorkerSettings, ...] = Field(min_length=1, max_length=64)
+    renditions: tuple[RenditionSettings, ...] = Field(min_length=1, max_length=32)
+    new_rendition: Label
+    source: SourceSettings
+    preset: Label
+    strategy: StrategySettings
+    sampling: SamplingSettings
+    requests: RequestSettings
+    grid: GridSettings
+    learning: LearningSettings
+    trace: TraceSettings
+
+
+def read(path: Path | None = None) -> ExperimentSettings:
+    """Raises ConfigError."""
+    return load(path or PACKAGED, ExperimentSettings)
