@@ -87,7 +87,13 @@ class SloSettings(Settings):
     rung_min: Label | None = Field(
         default=None,
         description="viewers may be capped down to this rung instead of starting a relay; "
-        "none: they are not",
+        "none: they are not, unless `utility_min` allows it",
+    )
+    utility_min: float | None = Field(
+        default=None,
+        ge=0,
+        description="viewers may be capped as long as they have so much on average: each rung is "
+        "worth the logarithm of its rate over the lowest one's; ln 2 = 0.69 is a doubling",
     )
 
 

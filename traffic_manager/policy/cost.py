@@ -4,14 +4,15 @@ A plan is a number of relays more and a highest rung. Demand within the lead tim
 quantiles; between them it is taken as linear, above the last one its tail as exponential. So each
 plan has a probability that demand passes what servers will carry, and an expected price over the
 least life of a relay: its hours, the gigabytes that are sent, and the hours that viewers spend
-below the rung they are to have. Of the plans that meet the SLO the cheapest is taken; where none
-does, the one that comes closest.
+below the rung they are to have. Of the plans that meet the SLO the cheapest is taken. Where none
+does, overload counts first: who stands still has no use for a fine rung.
 """
 
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from traffic_manager.forecasting.base import QUANTILES
 from traffic_manager.settings import PriceSettings, SloSettings
@@ -66,6 +67,15 @@ class Spread:
         return rise / math.log((1 - QUANTILES[quarter]) / (1 - QUANTILES[-1]))
 
 
+class Step(NamedTuple):
+    """One rung that viewers may be given."""
+
+    rung: str
+    rate_bps: float
+    utility: float = 0.0
+    """To one viewer, as the governors of servers weigh it (`delivery.adaptation.utility`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lowering:
     """Highest rungs, and what is left of the demand with them."""
@@ -73,6 +83,8 @@ class Lowering:
     share: float = 1.0
     rungs: Mapping[str, str] = field(default_factory=dict)
     """Channel -> rung; the others have all."""
+    utility: float = math.inf
+    """Mean over viewers. There is no more to be had than where nothing is lowered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +130,14 @@ def cheapest(case: Case, prices: PriceSettings, slo: SloSettings) -> Choice:
         for lowering in (Lowering(), *case.lowerings)
         for relays in range(min(_enough(case, lowering, slo), case.relays_max, _RELAYS_MAX) + 1)
     ]
-    good = [plan for plan in plans if plan.overload_share <= slo.overload_share_max]
-    if not good:
+    bearable = [plan for plan in plans if plan.overload_share <= slo.overload_share_max]
+    if not bearable:
         best = min(plans, key=lambda plan: (plan.overload_share, plan.price))
         return _because(best, f"no plan keeps overload below {slo.overload_share_max:.2%}")
+    good = [plan for plan in bearable if plan.lowering.utility >= (slo.utility_min or 0.0)]
+    if not good:
+        best = min(bearable, key=lambda plan: (-plan.lowering.utility, plan.price))
+        return _because(best, f"no plan that does keeps utility at {slo.utility_min:.2f}")
     best = min(good, key=_price_first)
     others = [plan for plan in good if bool(plan.lowering.rungs) != bool(best.lowering.rungs)]
     why = f"the cheapest that keeps overload below {slo.overload_share_max:.2%}"
@@ -153,36 +169,43 @@ def _plan(case: Case, relays: int, lowering: Lowering, prices: PriceSettings) ->
 
 
 def _because(plan: Choice, reason: str) -> Choice:
-    why = f"{plan.words}, overload {plan.overload_share:.2%}, price {plan.price:.4g}: {reason}"
+    why = f"{plan.words}, overload {plan.overload_share:.2%}, price {plan.price:.4g}"
+    why += f", utility {plan.lowering.utility:.2f}" * bool(plan.lowering.rungs) + f": {reason}"
     return Choice(plan.relays, plan.lowering, plan.overload_share, plan.price, why)
 
 
 def lowerings(
-    loads_bps: Mapping[str, float], rates_bps: Mapping[str, Sequence[tuple[str, float]]]
+    loads_bps: Mapping[str, float], ladders: Mapping[str, Sequence[Step]]
 ) -> Iterable[Lowering]:
     """Every step down that is allowed, all channels by the same share of their rate.
 
-    `loads_bps`: channel -> demand. `rates_bps`: channel -> (rung, rate), the wanted one first, down
-    to the lowest that is allowed.
+    `loads_bps`: channel -> demand. `ladders`: channel -> rungs, the wanted one first, down to the
+    lowest that is allowed.
     """
     total_bps = sum(loads_bps.values())
     if total_bps <= 0:
         return
     shares = {
-        rate / allowed[0][1]
-        for allowed in rates_bps.values()
-        for _, rate in allowed
-        if allowed[0][1]
+        step.rate_bps / steps[0].rate_bps
+        for steps in ladders.values()
+        for step in steps
+        if steps[0].rate_bps
     }
     for share in sorted(shares - {1.0}, reverse=True):
         rungs: dict[str, str] = {}
-        left_bps = 0.0
+        left_bps = viewers = worth = 0.0
         for channel, load_bps in loads_bps.items():
-            allowed = rates_bps.get(channel) or [("", 1.0)]
-            within = [one for one in allowed if one[1] <= share * allowed[0][1] * (1 + 1e-9)]
-            rung, rate = within[0] if within else allowed[-1]
-            if rate < allowed[0][1]:
-                rungs[channel] = rung
-            left_bps += load_bps * rate / allowed[0][1]
+            steps = ladders.get(channel)
+            if not steps:
+                left_bps += load_bps
+                continue
+            best = steps[0]
+            within = [s for s in steps if s.rate_bps <= share * best.rate_bps * (1 + 1e-9)]
+            given = within[0] if within else steps[-1]
+            if given.rate_bps < best.rate_bps:
+                rungs[channel] = given.rung
+            left_bps += load_bps * given.rate_bps / best.rate_bps
+            viewers += load_bps / best.rate_bps
+            worth += load_bps / best.rate_bps * given.utility
         if rungs:
-            yield Lowering(left_bps / total_bps, rungs)
+            yield Lowering(left_bps / total_bps, rungs, worth / viewers if viewers else math.inf)

@@ -5,9 +5,19 @@ time does not fit on servers as they are. What is not forecast has no quantiles:
 decides, as without prices.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from traffic_manager.policy.cost import Case, Choice, Lowering, Spread, cheapest, lowerings
+from surgecast.control.messages import RungReport
+from surgecast.delivery.adaptation.utility import offers_of
+from traffic_manager.policy.cost import (
+    Case,
+    Choice,
+    Lowering,
+    Spread,
+    Step,
+    cheapest,
+    lowerings,
+)
 from traffic_manager.policy.supply import Supply
 from traffic_manager.policy.view import View
 from traffic_manager.settings import PolicySettings, PriceSettings
@@ -57,20 +67,32 @@ def _viewers(view: View, region: str, expected_bps: float) -> float:
 
 
 def _lowerings(view: View, region: str, settings: PolicySettings) -> Iterable[Lowering]:
-    if settings.slo.rung_min is None or not settings.rung_caps:
+    slo = settings.slo
+    if (slo.rung_min is None and slo.utility_min is None) or not settings.rung_caps:
         return ()
     loads = {c: load.wanted_bps for (r, c), load in view.demand.cells.items() if r == region}
-    rates = {channel: _allowed(view, channel, settings) for channel in loads}
-    return lowerings(loads, {channel: allowed for channel, allowed in rates.items() if allowed})
+    ladders = {channel: _allowed(view, channel, settings) for channel in loads}
+    return lowerings(loads, {channel: steps for channel, steps in ladders.items() if steps})
 
 
-def _allowed(view: View, channel: str, settings: PolicySettings) -> list[tuple[str, float]]:
+def _allowed(view: View, channel: str, settings: PolicySettings) -> list[Step]:
     """Rungs from the wanted one down to the lowest allowed; empty where it has neither."""
     ladder = next((c.ladder for s in view.servers if (c := s.channel(channel)) and c.ladder), ())
-    names = [rung.rung for rung in ladder]
-    if settings.slo.rung_min not in names:
+    steps = _steps([rung for rung in ladder if rung.average_bps > 0])
+    names = [step.rung for step in steps]
+    lowest = settings.slo.rung_min
+    if not names or (lowest is not None and lowest not in names):
         return []
     named = settings.wanted_rungs.get(channel)
     first = names.index(named) if named in names else 0
-    last = names.index(settings.slo.rung_min)
-    return [(r.rung, r.average_bps) for r in ladder[first : last + 1] if r.average_bps > 0]
+    last = len(names) - 1 if lowest is None else names.index(lowest)
+    return steps[first : last + 1]
+
+
+def _steps(ladder: Sequence[RungReport]) -> list[Step]:
+    if not ladder:
+        return []
+    offers = offers_of([r.rung for r in ladder], [r.average_bps for r in ladder], None)
+    return [
+        Step(r.rung, r.average_bps, offer.utility) for r, offer in zip(ladder, offers, strict=True)
+    ]

@@ -3,7 +3,7 @@
 import pytest
 
 from traffic_manager.forecasting.base import QUANTILES
-from traffic_manager.policy.cost import Case, Lowering, Spread, cheapest, lowerings
+from traffic_manager.policy.cost import Case, Lowering, Spread, Step, cheapest, lowerings
 from traffic_manager.settings import PriceSettings, SloSettings
 
 MBPS = 1e6
@@ -94,12 +94,47 @@ def test_a_stricter_slo_takes_more_relays():
 
 
 def test_steps_down_take_all_channels_by_the_same_share():
-    rates = {"a": [("720p", 4.0), ("480p", 2.0), ("240p", 1.0)], "b": [("hd", 3.0), ("sd", 2.0)]}
-    steps = list(lowerings({"a": 30.0, "b": 10.0, "other": 10.0}, rates))
+    ladders = {
+        "a": [Step("720p", 4.0, 2.0), Step("480p", 2.0, 1.0), Step("240p", 1.0, 0.0)],
+        "b": [Step("hd", 3.0, 1.5), Step("sd", 2.0, 0.9)],
+    }
+    steps = list(lowerings({"a": 30.0, "b": 10.0, "other": 10.0}, ladders))
     assert [dict(step.rungs) for step in steps] == [
         {"a": "480p", "b": "sd"},
         {"a": "480p", "b": "sd"},
         {"a": "240p", "b": "sd"},
     ]
     assert steps[0].share == pytest.approx((15 + 20 / 3 + 10) / 50)
-    assert list(lowerings({}, rates)) == list(lowerings({"a": 0.0}, rates)) == []
+    viewers_a, viewers_b = 30 / 4, 10 / 3
+    assert [step.utility for step in steps[1:]] == pytest.approx(
+        [(viewers_a * u + viewers_b * 0.9) / (viewers_a + viewers_b) for u in (1.0, 0.0)]
+    )
+    assert list(lowerings({}, ladders)) == list(lowerings({"a": 0.0}, ladders)) == []
+
+
+LADDER = [Lowering(0.5, {"demo": "480p"}, 1.2), Lowering(0.25, {"demo": "240p"}, 0.3)]
+UTILITIES = [
+    # the least utility, demand, other values of the case, relays, rung, words in the reason
+    ("nothing is asked", None, spread(200, 300), {"relays_max": 0}, 0, "240p", "cheapest"),
+    ("a little", 0.3, spread(200, 300), {"relays_max": 0}, 0, "240p", "cheapest"),
+    ("more: a relay and a rung", 1.0, spread(200, 300), {}, 1, "480p", "cheapest"),
+    ("more than any but the best", 1.3, spread(200, 300), {}, 3, None, "cheapest"),
+    ("more, and few relays left", 1.3, spread(100, 150), {"relays_max": 0}, 0, "480p", "at 1.30"),
+    ("more than there is, and all fits", 9.0, spread(60, 80), {}, 0, None, "cheapest"),
+    ("overload counts first", 1.0, spread(200, 300), {"relays_max": 0}, 0, "240p", "at 1.00"),
+    ("nothing is enough", 1.0, spread(900, 999), {"relays_max": 0}, 0, "240p", "no plan keeps"),
+]
+
+
+@pytest.mark.parametrize(
+    ("least", "demand", "values", "relays", "rung", "why"),
+    [one[1:] for one in UTILITIES],
+    ids=[one[0] for one in UTILITIES],
+)
+def test_viewers_are_not_lowered_below_the_utility_that_is_asked_for(
+    least, demand, values, relays, rung, why
+):
+    slo = SloSettings(overload_share_max=0.01, utility_min=least)
+    choice = cheapest(case(demand, lowerings=LADDER, viewers=1.0, **values), PRICES, slo)
+    assert (choice.relays, choice.lowering.rungs.get("demo")) == (relays, rung)
+    assert why in choice.why

@@ -453,6 +453,23 @@ def test_the_rung_is_lowered_where_that_is_cheaper_than_a_relay():
     assert caps(world.look(30.0)) == {"demo": None}
 
 
+@pytest.mark.parametrize(
+    ("slo", "started", "capped"),
+    [
+        ({"utility_min": 0.0}, {}, {"demo": "240p"}),
+        ({"utility_min": 0.5}, {"east": 1}, {}),  # 240p is worth nothing, 480p ln 3.5
+        ({"utility_min": 0.0, "rung_min": "480p"}, {"east": 1}, {}),
+        ({}, {"east": 1}, {}),
+    ],
+)
+def test_what_viewers_are_to_have_on_average_decides_between_a_relay_and_a_rung(
+    slo, started, capped
+):
+    policy = priced(slo={"overload_share_max": 0.01, **slo})
+    plan = World(policy=policy, load={"east": 28}, spread={"east": (60, 100)}).look()
+    assert (starts(plan), caps(plan)) == (started, capped)
+
+
 def test_a_region_that_is_not_forecast_goes_by_the_setpoint_whatever_the_prices():
     world = World(policy=priced(), load={"east": 69}, doubts={"east": "it is worse than none"})
     plan = world.look()
