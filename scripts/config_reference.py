@@ -17,6 +17,7 @@ from edge_relay.settings import RelaySettings
 from origin.settings import OriginSettings
 from segmenter.cli import SegmenterSettings
 from segmenter.settings import Name
+from segmenter.worker.settings import WorkerSettings
 from surgecast.units import parse_duration, parse_quantity
 from traffic_manager.manager_settings import ManagerSettings
 
@@ -44,6 +45,7 @@ def tables() -> str:
         ("Relay", RelaySettings),
         ("Manager", ManagerSettings),
         ("Segmenter", SegmenterSettings),
+        ("Worker", WorkerSettings),
     )
     return "\n".join(
         piece

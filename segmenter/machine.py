@@ -7,6 +7,7 @@ brings a rung back reserves what it will cost, so that two do not spend the same
 
 import os
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +33,16 @@ class Room:
 class Machine:
     """Measures idle CPU from one asking to the next; a `Gauge` for each who asks."""
 
-    def __init__(self, clock: Clock, proc: Path = _PROC, cgroups: Path = _CGROUPS) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        proc: Path = _PROC,
+        cgroups: Path = _CGROUPS,
+        within: Callable[[], tuple[float, float] | None] | None = None,
+    ) -> None:
+        """`within` tells of a limit that is not our own: cores allowed and CPU time used, None
+        where nothing is limited."""
+        self._within = within or (lambda: None)
         self._clock = clock
         self._proc = proc
         self._groups = _groups(proc, cgroups)
@@ -56,7 +66,8 @@ class Machine:
 
     def quota(self) -> tuple[float, float] | None:
         """Cores that the tightest control group allows, and CPU time it has used; None if free."""
-        found = [read for group in self._groups if (read := group.read()) is not None]
+        limits = [self._within, *(group.read for group in self._groups)]
+        found = [read for limit in limits if (read := limit()) is not None]
         return min(found, default=None)
 
 

@@ -1,4 +1,4 @@
-"""The loop that tells the manager how a server is, and takes what the answer wants of it.
+"""The loop that tells the manager how a server or a worker is, and takes what the answer wants.
 
 The manager may be away, slow, or talk nonsense: each try has a bound, the next one comes after the
 usual pause, and the log says once that it went away and once that it is back. The pause is not made
@@ -10,12 +10,13 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import aiohttp
 from aiohttp import hdrs
 from pydantic import ValidationError
 
-from surgecast.control.messages import Directive, ServerReport
+from surgecast.control.messages import Message
 from surgecast.control.settings import ControlSettings
 from surgecast.control.standing import UnknownVersion
 from surgecast.log import Log
@@ -34,23 +35,37 @@ class _NoDirective(Exception):
         self.pause_s = pause_s
 
 
-class Reporting:
-    """Reports of one server to one manager. `run` until cancelled."""
+D = TypeVar("D", bound=Message)
+"""What the manager answers with."""
+
+
+class Reporting(Generic[D]):
+    """Reports of one server or worker to one manager. `run` until cancelled."""
 
     def __init__(
         self,
         settings: ControlSettings,
-        report: Callable[[], ServerReport],
-        take: Callable[[Directive], float],
+        report: Callable[[], Message],
+        take: Callable[[D], float],
         *,
+        answer: type[D],
+        path: str,
         jitter: Callable[[], float],
+        without: str = "what it said last holds until it expires",
     ) -> None:
-        """`take` gets every directive and answers with the pause until the next report; it raises
-        UnknownVersion. `jitter` gives numbers from 0 to 1."""
+        """Reports are posted to `path` of the manager and answered with an `answer`.
+
+        `take` gets every directive and answers with the pause until the next report; it raises
+        UnknownVersion. `jitter` gives numbers from 0 to 1. `without` says in the log what holds
+        while there is no directive.
+        """
         self._settings = settings
         self._report = report
         self._take = take
+        self._answer = answer
+        self._path = path
         self._jitter = jitter
+        self._without = without
         self._soon = asyncio.Event()
         self._log = Log("surgecast.control", manager=settings.manager)
         self.tried = asyncio.Event()
@@ -100,16 +115,16 @@ class Reporting:
         self.outcomes[failure.outcome] += 1
         if self.answered is not False:
             self._log.warning(
-                "no directive from the manager; what it said last holds until it expires",
+                f"no directive from the manager; {self._without}",
                 outcome=failure.outcome,
                 reason=failure,
             )
         self.answered = False
         return max(failure.pause_s, self._settings.report_every_s)
 
-    async def _post(self, http: aiohttp.ClientSession) -> Directive:
+    async def _post(self, http: aiohttp.ClientSession) -> D:
         """Raises _NoDirective."""
-        url = f"{self._settings.manager}/api/v1/reports"
+        url = f"{self._settings.manager}{self._path}"
         body = self._report().model_dump_json().encode()
         try:
             async with http.post(url, data=body, allow_redirects=False) as answer:
@@ -120,7 +135,7 @@ class Reporting:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise _NoDirective("unreachable", error) from error
         try:
-            return Directive.model_validate_json(text)
+            return self._answer.model_validate_json(text)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             field = ".".join(map(str, first["loc"])) or "the answer"
@@ -142,11 +157,11 @@ class Reporting:
         return min(float(asked), self._settings.retry_max_s)
 
 
-def watch_reporting(metrics: Metrics, reporting: Reporting) -> None:
+def watch_reporting(metrics: Metrics, reporting: Reporting[D]) -> None:
     """Show whether the manager is there, and what came of reports."""
     metrics.gauge(
         "surgecast_manager_answers",
-        "1 while the manager answers this server's reports, 0 while it does not",
+        "1 while the manager answers reports of this process, 0 while it does not",
         (),
         lambda: [] if reporting.answered is None else [Sample(float(reporting.answered))],
     )

@@ -59,7 +59,14 @@ class Steward:
         self._started_at = clock.now() - process_age_s()
         self.ready_after_s: float | None = None
         self.first_viewer_after_s: float | None = None
-        self.reporting = Reporting(settings.control, self.report, self.take, jitter=jitter)
+        self.reporting = Reporting(
+            settings.control,
+            self.report,
+            self.take,
+            answer=Directive,
+            path="/api/v1/reports",
+            jitter=jitter,
+        )
         if settings.control.manager is not None:
             watch_reporting(metrics, self.reporting)
 

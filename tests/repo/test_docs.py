@@ -13,6 +13,7 @@ from edge_relay.settings import RelaySettings
 from origin.recording_api import RecordingHandlers
 from origin.settings import ChannelSettings, OriginSettings
 from scripts import config_reference
+from segmenter.worker.settings import WorkerSettings
 from simulation.studies.variation import Study
 from surgecast.cli import COMMANDS
 from surgecast.clock import RealClock
@@ -114,6 +115,8 @@ def test_yaml_in_the_docs_loads(page):
             loads(block, RelaySettings, environ=KEYS)
         elif "crowds:" in block:
             loads(block, Study, environ=KEYS)
+        elif "offer:" in block:
+            loads(block, WorkerSettings, environ=KEYS)
         elif "channels:" in block:
             loads(block, OriginSettings, environ=KEYS)
         elif "regions:" in block or "policy:" in block:

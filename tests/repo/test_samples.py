@@ -7,6 +7,7 @@ import pytest
 from edge_relay.settings import LifeSettings, RelayDeliverySettings, RelaySettings
 from origin.settings import OriginSettings
 from segmenter.cli import SegmenterSettings
+from segmenter.worker.settings import WorkerSettings
 from surgecast.config import loads
 from surgecast.control.settings import ServerSettings
 from surgecast.delivery.settings import DeliverySettings
@@ -22,6 +23,7 @@ MODELS = {
     "origin.yaml": OriginSettings,
     "relay.yaml": RelaySettings,
     "segmenter.yaml": SegmenterSettings,
+    "worker.yaml": WorkerSettings,
 }
 
 
@@ -53,6 +55,13 @@ def _uncommented(text: str) -> tuple[str, dict[str, str]]:
     text = re.sub(r"^# (\w+:)(?=$| +#| \[)", r"\1", text, flags=re.MULTILINE)
     text = re.sub(r"^#   ", "  ", text, flags=re.MULTILINE)
     return text, dict.fromkeys(re.findall(r"\$\{([A-Z_]+)\}", text), SECRET)
+
+
+def test_what_is_commented_out_of_the_workers_sample_loads_too():
+    text, secrets = _uncommented(tree.text(CONFIGS / "worker.yaml"))
+    settings = loads(text, WorkerSettings, environ=secrets)
+    assert settings.control.token == SECRET
+    assert settings.metrics.port == 9108
 
 
 def test_what_is_commented_out_of_the_relays_sample_loads_too():
