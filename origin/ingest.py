@@ -19,12 +19,12 @@ from segmenter.ladder import Decided, Ladder, decide
 from segmenter.low_latency_timeline import LowLatencyMemory
 from segmenter.part_grid import PartGrid
 from segmenter.remote.protocol import Announcement, LeaseState, ladder_of, misfit
-from segmenter.remote.spec import signature_of, spec_of
+from segmenter.remote.spec import spec_of
 from segmenter.remote.wire import HEAD_BYTES_MAX, PushedPart, PushedSet, read_part, read_set
-from segmenter.settings import TestSource
 from segmenter.showing import Showing, State
+from segmenter.signature import signature_of
 from segmenter.sink import SegmentSink
-from segmenter.source import UNSEEN, test_info
+from segmenter.source import UNSEEN
 from segmenter.status import Status
 from segmenter.timeline import Memory
 from segmenter.ts import h264_codec
@@ -362,10 +362,8 @@ class Ingest:
 
     def _foreseen(self) -> Signature | None:
         """Where nobody needs to look at the source."""
-        source, decided = self._settings.source, self._showing.decided
-        if not isinstance(source, TestSource) or decided is None:
-            return None
-        return signature_of(test_info(source), decided.ladder, self._settings)
+        decided = self._showing.decided
+        return signature_of(self._settings, ladder=decided.ladder if decided else None)
 
     @property
     def silent_s(self) -> float | None:

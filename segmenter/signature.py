@@ -36,7 +36,7 @@ def signature_of(
     rate = float(ladder.frame_rate)
     top = ladder.rungs[0]
     return Signature(
-        codec=info.codec if info else "h264",
+        codec=info.codec[:32] if info else "h264",
         # Until the source was seen: that it is as large as its highest rung.
         width=info.width if info else top.width,
         height=info.height if info else top.height,

@@ -32,6 +32,7 @@ class Pusher:
     ) -> None:
         self.published_at: float | None = None
         self.decided: Decided | None = None
+        self.newest: CutSet | None = None
         self._settings = settings
         self._sender = sender
         self._role: Role = role
@@ -69,7 +70,7 @@ class Pusher:
         )
 
     def publish_cut(self, run: int, cut: CutSet) -> None:
-        self.published_at = self._clock.now()
+        self.published_at, self.newest = self._clock.now(), cut
         self._sender.put("set", outgoing_set(run, cut))
 
     def publish_part(self, run: int, cut: CutPartSet) -> None:

@@ -10,10 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from segmenter.ladder import Ladder
 from segmenter.settings import SegmentSettings
-from segmenter.source_info import SourceInfo
-from surgecast.control.messages import RungSignature, Signature
 from surgecast.errors import RemoteError
 
 
@@ -30,32 +27,6 @@ def settings_of(spec: Mapping[str, Any]) -> SegmentSettings:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(map(str, first["loc"])) or "the spec"
         raise RemoteError(f"spec of the channel: {field}: {first['msg']}") from error
-
-
-def signature_of(
-    source: SourceInfo, ladder: Ladder, settings: SegmentSettings, *, preset: str = ""
-) -> Signature:
-    """What encoding `source` into `ladder` is predicted from, apart from how hard it is."""
-    rate = float(ladder.frame_rate)
-    return Signature(
-        codec=source.codec[:32],
-        width=source.width,
-        height=source.height,
-        frame_rate=float(source.frame_rate or ladder.frame_rate),
-        source_bps=float(source.bitrate_bps or 0),
-        preset=preset or settings.ladder.preset,
-        low_latency=settings.low_latency.enabled,
-        rungs=[
-            RungSignature(
-                rung=rung.name,
-                width=rung.width,
-                height=rung.height,
-                frame_rate=rate,
-                video_bps=float(rung.video_bps),
-            )
-            for rung in ladder.rungs
-        ],
-    )
 
 
 def _plain(value: Any) -> Any:

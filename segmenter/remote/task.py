@@ -9,6 +9,7 @@ import random
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from segmenter.encoder import CutSet
 from segmenter.encoding import Encoding
 from segmenter.ingest.feed import Feed
 from segmenter.ingest.feeds import Feeds
@@ -16,8 +17,9 @@ from segmenter.ladder import Decided
 from segmenter.machine import Machine
 from segmenter.remote.pushing import Pusher
 from segmenter.remote.sender import LeaseOver, Sender
-from segmenter.remote.spec import settings_of, signature_of
+from segmenter.remote.spec import settings_of
 from segmenter.settings import Source
+from segmenter.signature import signature_of
 from segmenter.source_info import SourceInfo
 from segmenter.status import Status
 from surgecast.clock import Clock
@@ -142,7 +144,13 @@ class RemoteEncoding:
         source, decided = self._progress.source, self._pusher.decided
         if source is None or decided is None:
             return None
-        return signature_of(source, decided.ladder, self._settings, preset=self.order.preset)
+        preset = self.order.preset
+        return signature_of(self._settings, source, ladder=decided.ladder, preset=preset)
+
+    @property
+    def newest(self) -> CutSet | None:
+        """What was cut last."""
+        return self._pusher.newest
 
     def change(self, order: TaskOrder) -> None:
         """The same task with another preset, role or rungs to go without: the encoder makes room

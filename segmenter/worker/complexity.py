@@ -40,13 +40,12 @@ class Sizes:
 
 async def probe_complexity(
     ffmpeg: str, source: Source, info: SourceInfo, *, seconds: float, timeout_s: float
-) -> Complexity | None:
-    """The complexity of a source that FFmpeg opens itself; None for one that is pushed to us.
+) -> Complexity:
+    """The complexity of a source that FFmpeg opens itself.
 
     Raises RemoteError where it cannot be read in time.
     """
-    if is_fed(source):
-        return None
+    assert not is_fed(source), "who pushes to us cannot be asked twice"
     data = await _encoded(ffmpeg, _input(source, info), seconds, timeout_s)
     return complexity_of(sizes_of(data), info.width, info.height)
 

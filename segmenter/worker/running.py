@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from segmenter.encoder import CutSet
 from segmenter.remote.task import RemoteStatus
 from segmenter.worker.meters import TaskMeter
 from segmenter.worker.quota import TaskQuota
@@ -29,6 +30,11 @@ class Encoding(Protocol):
 
     @property
     def signature(self) -> Signature | None: ...
+
+    @property
+    def newest(self) -> CutSet | None:
+        """What was cut last."""
+        ...
 
     def change(self, order: TaskOrder) -> None:
         """Another preset, or other rungs to go without."""

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from segmenter.encoder import CutSet
 from segmenter.machine import Room
 from segmenter.remote.task import RemoteStatus
 from segmenter.worker.gauges import watch_worker
@@ -31,8 +33,12 @@ class StandInEncoding:
         self.order = order
         self.status = RemoteStatus(state="running", runs=1)
         self.signature: Signature | None = None
+        self.newest: CutSet | None = None
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.running = False
+
+    def set(self, **status: float) -> None:
+        self.status = replace(self.status, **status)
 
     def change(self, order: TaskOrder) -> None:
         self.order = order
@@ -78,7 +84,7 @@ class Stage:
         for _ in range(seconds):
             self.clock.advance(1.0)
             for encoding in self.made:
-                encoding.status.media_s += media_per_s
+                encoding.set(media_s=encoding.status.media_s + media_per_s)
             self.worker.measure()
 
     @property
@@ -170,8 +176,7 @@ async def test_an_encoder_that_was_replaced_changes_the_configuration() -> None:
         await on.told(order())
         on.pass_time(20)
         assert on.worker.report().constant_s > 10
-        on.made[0].status.runs = 2
-        on.made[0].status.media_s = 0.0
+        on.made[0].set(runs=2, media_s=0.0)
         on.pass_time(1)
         assert on.worker.report().constant_s == 0.0
 
