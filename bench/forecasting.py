@@ -8,7 +8,7 @@ on. `--cold` starts anew on stretches of 700 minutes of the training period, as 
 to about 20 viewers: whether a stream is ever worse than persistence.
 
     python -m bench.forecasting [--kinds hedge,persistence] [--data ../shared/data]
-                                [--until-training] [--cold] [--json]
+                                [--until-training] [--cold] [--fits DIR] [--json]
 """
 
 import argparse
@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from simulation.backtest.fit_store import FitStore, Run, run_here
 from simulation.backtest.measures import Score, conditions, score
 from simulation.backtest.rolling import Rolled, roll
 from simulation.backtest.trace import Trace
@@ -45,16 +46,16 @@ class Timed:
     cpu_ms_per_step: float
 
 
-def timed(trace: Trace, kind: str, horizons_s: Sequence[float]) -> Timed:
+def timed(trace: Trace, kind: str, horizons_s: Sequence[float], run: Run = run_here) -> Timed:
     horizons = tuple(h for h in horizons_s if round(h / trace.step_s) < len(trace))
     if trace.step_s not in (5.0, 60.0):
         horizons = tuple(h for h in horizons if h % trace.step_s == 0)
     begun = time.process_time()
-    rolled = roll(trace, kind, horizons)
+    rolled = roll(trace, kind, horizons, run=run)
     return Timed(rolled, (time.process_time() - begun) / len(trace) * 1e3)
 
 
-def world_cup(path: Path, kinds: Sequence[str], training: bool) -> dict[str, Any]:
+def world_cup(path: Path, kinds: Sequence[str], training: bool, run: Run) -> dict[str, Any]:
     """By kind and minutes ahead: errors and coverage."""
     trace = kept_until(read(path, Reading())[0], TEST if training else END)
     judged_from = parsed_time("1998-05-17" if training else TEST)
@@ -62,7 +63,7 @@ def world_cup(path: Path, kinds: Sequence[str], training: bool) -> dict[str, Any
     where = conditions(trace, BUSY)
     found = {}
     for kind in kinds:
-        along = timed(trace, kind, WC98_HORIZONS_S)
+        along = timed(trace, kind, WC98_HORIZONS_S, run)
         scores = {h: score(along.rolled, h, judged, where) for h in WC98_HORIZONS_S}
         found[kind] = {
             "cpu_ms_per_step": along.cpu_ms_per_step,
@@ -190,9 +191,11 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--until-training", action="store_true")
     parser.add_argument("--cold", action="store_true")
+    parser.add_argument("--fits", type=Path, help="keep fitted models for next time")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     kinds = args.kinds.split(",")
+    run: Run = FitStore(args.fits) if args.fits else run_here
     figures: dict[str, Any] = {}
     for name, path in (("world_cup", args.data / WC98), ("streams", args.data / YOUTUBE)):
         if not path.exists():
@@ -201,7 +204,7 @@ def main() -> int:
             if name == "world_cup":
                 figures["cold"] = cold(path, kinds)
         elif name == "world_cup":
-            figures[name] = world_cup(path, kinds, args.until_training)
+            figures[name] = world_cup(path, kinds, args.until_training, run)
         else:
             figures[name] = streams(path, kinds)
     if "world_cup" in figures and not args.until_training:

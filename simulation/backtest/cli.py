@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from simulation.backtest import report, trace_file
+from simulation.backtest.fit_store import FitStore, run_here
 from simulation.backtest.rolling import Progress
 from simulation.backtest.study import Outcome, Question, backtest
 from simulation.backtest.trace import Trace
@@ -46,6 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--thresholds", type=_amounts, help="(default: 0.2 to 0.8 of the peak)")
     parser.add_argument("--relay", type=_amount, help="what one carries (default: peak / 20)")
     parser.add_argument("--start-up", type=_durations, default=(180.0, 300.0), help="of a relay")
+    parser.add_argument("--fits", type=Path, metavar="DIR", help="keep fitted models for next time")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     parser.add_argument("--plots", type=Path, metavar="DIR", help="write pictures (PNG)")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write one page with all of it")
@@ -67,7 +69,8 @@ def run(args: argparse.Namespace) -> int:
         args.start_up,
     )
     traces = list(_traces(args))
-    outcomes = [backtest(trace, question, _progress(trace.name)) for trace in traces]
+    fits = FitStore(args.fits) if args.fits else run_here
+    outcomes = [backtest(trace, question, _progress(trace.name), fits) for trace in traces]
     Console().print(report.as_text(outcomes))
     _write(args, outcomes)
     return 0

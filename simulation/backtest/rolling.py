@@ -2,7 +2,8 @@
 
 Rolling origin (Tashman 2000): each forecast knows the steps up to its own and no other, which
 tests/unit/simulation/backtest/test_rolling.py proves by replacing what comes after with noise.
-Fits that a forecaster wants made outside are run in line, at the moment they are wanted.
+Fits that a forecaster wants made outside are run in line, at the moment they are wanted, or
+taken from where they were kept before (`fit_store`).
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from simulation.backtest.fit_store import Run, run_here
 from simulation.backtest.trace import Trace, Values
 from surgecast.errors import ConfigError
 from traffic_manager.forecasting.base import HORIZONS_MAX, QUANTILES
@@ -67,7 +69,11 @@ class Rolled:
 
 
 def roll(
-    trace: Trace, kind: str, horizons_s: Sequence[float], progress: Progress | None = None
+    trace: Trace,
+    kind: str,
+    horizons_s: Sequence[float],
+    progress: Progress | None = None,
+    run: Run = run_here,
 ) -> Rolled:
     """Learn and forecast at each step. Raises ConfigError for horizons that do not fit."""
     horizons = checked_horizons(trace, horizons_s)
@@ -78,7 +84,7 @@ def roll(
     for step, (at_s, value) in enumerate(zip(trace.at_s, trace.values, strict=True)):
         forecaster.learn(float(at_s), float(value))
         if (job := forecaster.wanted_fit()) is not None:
-            forecaster.fitted(job.run())
+            forecaster.fitted(run(job))
             fits += 1
         said = forecaster.forecast(horizons)
         expected[step], quantiles[step] = said.expected, said.values

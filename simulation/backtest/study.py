@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from simulation.backtest import crossings, measures, relay_cost
 from simulation.backtest.crossings import AlarmRule, Alarms
+from simulation.backtest.fit_store import Run, run_here
 from simulation.backtest.measures import Conditions, Score
 from simulation.backtest.relay_cost import Cost, Margin, Relays
 from simulation.backtest.rolling import Progress, Rolled, roll
@@ -80,16 +81,20 @@ class Outcome:
 
 
 def backtest(
-    trace: Trace, question: Question, progress: Callable[[str], Progress] | None = None
+    trace: Trace,
+    question: Question,
+    progress: Callable[[str], Progress] | None = None,
+    run: Run = run_here,
 ) -> Outcome:
-    """Every kind along the trace, and all measures. `progress(kind)` is told of the steps."""
+    """Every kind along the trace, and all measures. `progress(kind)` is told of the steps; `run`
+    makes fits."""
     when = periods(trace, question.train_until_s)
     where = measures.conditions(trace, question.busy_of(trace))
     thresholds, relays = question.thresholds_of(trace), question.relays_of(trace)
     findings = []
     for kind in question.kinds:
         told = progress(kind) if progress is not None else None
-        rolled = roll(trace, kind, question.forecast_horizons_s(trace), told)
+        rolled = roll(trace, kind, question.forecast_horizons_s(trace), told, run)
         scores = {
             at_s: measures.score(rolled, at_s, when.judged, where) for at_s in rolled.horizons_s
         }

@@ -19,15 +19,16 @@ from traffic_manager.forecasting.trees import Trees, trees_of
 
 ROUNDS = 120
 """Trees for each horizon."""
-_RECENT_SLOTS = 5 * 1440
+_RECENT_SLOTS = 10 * 1440
 """A row of this age counts 1/e of a new one."""
-_LEAF_ROWS_MIN, _LEAF_ROWS_MAX = 10, 200
+_LEAF_ROWS_MIN, _LEAF_ROWS_MAX = 10, 100
 _LEAF_SHARE = 100
 """A leaf holds one row of so many at least, within these bounds."""
 _SETTINGS = {
     "loss": "absolute_error",
     "learning_rate": 0.08,
-    "max_leaf_nodes": 8,
+    "max_leaf_nodes": 31,
+    "max_features": 0.3,
     "max_bins": 48,
     "early_stopping": False,
     "random_state": 0,

@@ -43,8 +43,6 @@ _ERROR_MAX = 10.0
 """As a share of the level. From one viewer to a crowd is no measure of what the crowd will do."""
 _AMOUNT_SLACK = 2.0
 """Errors may be this many times what they were as amounts, and not more."""
-_MOVED_STEPS = 5
-_USUAL_NOTES = 1000
 _RATE = 0.005
 """How fast the level at which errors are read follows what is covered."""
 _READ_MIN = 0.002
@@ -57,13 +55,8 @@ class Bounds:
     def __init__(self, horizons_s: Values, step_s: float) -> None:
         self._horizons_s = horizons_s
         steps = steps_of(horizons_s, step_s)
-        self._over = np.asarray([max(_MOVED_STEPS, count // 2) for count in steps])
-        """Steps over which a movement is measured."""
         count = len(steps)
         self._notes = Notes(steps, 3, _PENDING)
-        self._usual: Values = np.zeros(count)
-        """Mean size of movements over `_over` steps."""
-        self._seen: Values = np.zeros(count)
         self._errors: Values = np.zeros((count, _BINS + 1, _KEPT, 2))
         """As shares of the level and as amounts; the last bin has the errors of all."""
         self._kept = np.zeros((count, _BINS + 1), dtype=np.int64)
@@ -82,7 +75,7 @@ class Bounds:
             for place, (expected, level, bin_) in zip(due.places, due.rows.tolist(), strict=True):
                 share = self._add(int(place), int(bin_), level, due.came - expected)
                 errors.append((int(place), share))
-        self._move(past)
+        self._bins = np.searchsorted(_EDGES, past.movement.now)
         return errors
 
     def note(self, past: Past, expected: Values) -> None:
@@ -119,20 +112,6 @@ class Bounds:
             "mean_error_by_horizon_s": mean,
             "movement": [int(bin_) - _BINS // 2 for bin_ in self._bins],
         }
-
-    def _move(self, past: Past) -> None:
-        """Into which bin the series has come, at each horizon."""
-        recent = past.recent(int(self._over.max()) + 1)
-        before = recent[np.maximum(len(recent) - 1 - self._over, 0)]
-        ground = past.ground
-        moved = np.log((past.level + ground) / (before + ground))
-        self._bins = np.where(
-            self._usual > 0,
-            np.searchsorted(_EDGES, moved / np.where(self._usual > 0, self._usual, 1.0)),
-            _BINS // 2,
-        )
-        self._seen = np.minimum(self._seen + 1, _USUAL_NOTES)
-        self._usual += (np.abs(moved) - self._usual) / self._seen
 
     def _add(self, place: int, bin_: int, level: float, amount: float) -> float:
         share = min(_ERROR_MAX, max(-_ERROR_MAX, amount / level))
@@ -174,8 +153,6 @@ class Bounds:
     def save(self) -> dict[str, Any]:
         """JSON."""
         return {
-            "usual": packed(self._usual),
-            "seen": packed(self._seen),
             "errors": packed(self._errors),
             "kept": self._kept.tolist(),
             "read": packed(self._read),
@@ -185,8 +162,6 @@ class Bounds:
 
     def load(self, state: Mapping[str, Any]) -> None:
         """What `save` gave."""
-        self._usual[:] = unpacked(state["usual"])
-        self._seen[:] = unpacked(state["seen"])
         self._errors[:] = unpacked(state["errors"])
         self._kept[:] = state["kept"]
         self._read[:] = unpacked(state["read"])

@@ -50,25 +50,28 @@ class Days:
         self.newest, self._samples = block, 1
 
     def growths(self, horizons_s: Values, ground: float) -> Values:
-        """By which factor the series grew over each horizon from this minute on, as logarithms,
-        for each of `SEASONS`: shape (horizons, seasons), smoothed over five blocks. 0 where that is
-        not known. `ground` is added before logarithms are taken."""
+        """By which factor the series grew from this minute on until so much later, or stood to it
+        so much earlier where that is negative, as logarithms, for each of `SEASONS`: shape
+        (horizons, seasons), smoothed over five blocks. 0 where that is not known. `ground` is added
+        before logarithms are taken."""
         ahead = horizons_s / self.block_s
-        values = self._seen_from_now(math.ceil(ahead[-1]) + 1)
-        sums = np.cumsum(np.log(values + ground), axis=1)
-        levels = (sums[:, _SMOOTHED:] - sums[:, :-_SMOOTHED]) / _SMOOTHED
-        left = ahead.astype(np.int64)
+        back = max(0, math.ceil(-ahead.min()))
+        logs = np.log(self._around(back, max(0, math.ceil(ahead.max())) + 1) + ground)
+        levels = np.lib.stride_tricks.sliding_window_view(logs, _SMOOTHED, axis=1).mean(axis=2)
+        left = np.floor(ahead).astype(np.int64)
         part = ahead - left
-        reached = (1 - part) * levels[:, left] + part * levels[:, left + 1] - levels[:, :1]
+        left += back
+        reached = (1 - part) * levels[:, left] + part * levels[:, left + 1]
+        reached -= levels[:, back : back + 1]
         known = np.where(np.isfinite(reached), reached, 0.0)
         growths: Values = np.clip(known.T, -_GROWTH_MAX, _GROWTH_MAX)
         return growths
 
-    def _seen_from_now(self, ahead: int) -> Values:
-        """Blocks from shortly before this time of day on, for each season: shape (seasons, blocks);
-        NaN for what is not known."""
+    def _around(self, back: int, ahead: int) -> Values:
+        """Blocks around this time of day, with a margin to smooth over, for each season: shape
+        (seasons, blocks); NaN for what is not known."""
         margin = _SMOOTHED // 2
-        blocks = self.newest - self._seasons + np.arange(-margin - 1, ahead + margin + 1)
+        blocks = self.newest - self._seasons + np.arange(-back - margin, ahead + margin + 1)
         values: Values = np.where(
             blocks <= self.newest, self._ring[blocks % len(self._ring)], math.nan
         )

@@ -1,9 +1,11 @@
 """What is known of a series at one moment, as a row of numbers for a model to learn from. Pure.
 
 All of it is relative: logarithms of ratios to the present value, so that a model learned while few
-watched says something of a crowd, and the unit of the series is of no matter. The past is on a grid
-of even slots; lags, slopes and windows are counted in slots, days and weeks by the clock. The same
-code makes the thousands of rows that a model is fitted on and the one row that it forecasts from.
+watched says something of a crowd, and the unit of the series is of no matter. How high a crowd is
+stands as a ratio too: to the means of longer stretches, and to the highest of one. The past is on a
+grid of even slots; lags, slopes and windows are counted in slots, days and weeks by the clock. The
+same code makes the thousands of rows that a model is fitted on and the one row that it forecasts
+from.
 """
 
 import math
@@ -25,6 +27,8 @@ _TURNS = ((5, 5), (8, 10))
 _EXTREMES = (30, 90)
 _UNREST = (10, 30, 120)
 _SEASONS_DAYS = (1, 2, 7)
+_LEVELS = (360, 1440)
+_PEAK = 1440
 _AROUND = (-30, -10, -5, 3, 5, 10, 20, 30, 60)
 _FIVE = np.arange(-2, 3)
 _FLOOR = 0.002
@@ -56,7 +60,7 @@ class Features:
     @property
     def width(self) -> int:
         """Numbers in a row."""
-        rest = 2 * len(_EXTREMES) + len(_UNREST) + len(self._back) + 2
+        rest = 2 * len(_EXTREMES) + len(_UNREST) + len(self._back) + 2 + len(_LEVELS) + 1
         return int(self._lines.shape[1]) + rest
 
     def rows(self, values: Series, first_slot: int, at: Places, floor: float) -> Values:
@@ -81,9 +85,26 @@ class Features:
             columns += [near[:, :window].min(axis=1, keepdims=True) - now]
         columns += [moves[:, :window].sum(axis=1, keepdims=True) / window for window in _UNREST]
         columns += self._seasons(values, at, floor, now)
+        columns += self._heights(values, at, floor, now)
         turn = 2 * math.pi * ((first_slot + at[:, None]) % self._day) / self._day
         columns += [np.sin(turn), np.cos(turn)]
         return np.concatenate(columns, axis=1)
+
+    def _heights(self, values: Series, at: Places, floor: float, now: Values) -> list[Values]:
+        """The present against the means of longer stretches, and the highest of one, as far as
+        they are known."""
+        first = max(0, int(at.min()) + 1 - max(*_LEVELS, _PEAK))
+        logs = _logs(values, np.arange(first, int(at.max()) + 1), floor)
+        base = logs[-1]
+        sums = np.concatenate([[0.0], np.cumsum(logs - base)])
+        ends = at[:, None] + 1 - first
+        columns = []
+        for stretch in _LEVELS:
+            begins = np.maximum(ends - stretch, 0)
+            columns.append(now - base - (sums[ends] - sums[begins]) / (ends - begins))
+        padded = np.concatenate([np.full(_PEAK - 1, logs[0]), logs])
+        columns.append(now - _highest(padded, _PEAK)[ends - 1])
+        return columns
 
     def _seasons(self, values: Series, at: Places, floor: float, now: Values) -> list[Values]:
         """How earlier days stood to the present, and how they went on from there.
@@ -103,6 +124,16 @@ def _logs(values: Series, places: Places, floor: float) -> Values:
     inside = np.minimum(np.maximum(places, 0), len(values) - 1)
     logs: Values = np.log(np.maximum(values[inside].astype(np.float64), floor))
     return logs
+
+
+def _highest(values: Values, within: int) -> Values:
+    """Of each `within` values that follow one another, by doubling the stretch (van Herk 1992)."""
+    width = 1
+    while 2 * width <= within:
+        values = np.maximum(values[width:], values[:-width])
+        width *= 2
+    rest = within - width
+    return np.maximum(values[rest:], values[: len(values) - rest]) if rest else values
 
 
 def _lines() -> Values:

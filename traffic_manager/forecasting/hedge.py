@@ -7,6 +7,9 @@ would have made the mix less wrong (the gradient of its absolute error; Cesa-Bia
 persistence has been wrong by lately. A little of the weight goes back to where it began each time
 (Herbster and Warmuth 1998), so that no expert is lost for ever. Most of it begins on persistence:
 others must earn theirs.
+
+How fast weights follow is not one number: there is a mix for each of several rates, and what is
+told is the mean of the slower ones, in a rise that of the faster ones, which know of it already.
 """
 
 import math
@@ -22,8 +25,12 @@ from traffic_manager.forecasting.notes import PENDING_MAX, Due, Notes, steps_of
 from traffic_manager.forecasting.packing import Values, packed, unpacked
 from traffic_manager.forecasting.past import Past
 
-_RATE = 0.2
+_RATES = (0.05, 0.1, 0.2, 0.3)
 """How fast weights follow, per loss of one usual error of persistence."""
+_CALM = np.asarray((1, 1, 1, 0)) / 3
+_RISE = np.asarray((0, 0, 1, 1)) / 2
+_RISES_FROM = 2.0
+"""Times the usual movement."""
 _SHARE = 0.0005
 """Of all weight, goes back to where it began at each feedback."""
 _START = 0.8
@@ -63,10 +70,13 @@ class Hedge(Expert):
             for voice in expert.voices
         )
         shape = (len(self.horizons_s), len(self.voices_known))
+        rates = len(_RATES)
         rest = (1 - _START) / max(1, shape[1] - 1)
         self._start: Values = np.full(shape[1], rest)
         self._start[0] = 1 - rest * (shape[1] - 1)
-        self._weights: Values = np.tile(self._start, (shape[0], 1))
+        self._weights: Values = np.tile(self._start, (rates, shape[0], 1))
+        self._share: Values = np.tile(_CALM[:, None], (1, shape[0]))
+        """What each rate has in what is told, at each horizon."""
         self._usual: Values = np.zeros(shape[0])
         """What persistence has been wrong by lately."""
         self._seen: Values = np.zeros(shape[0])
@@ -80,7 +90,7 @@ class Hedge(Expert):
         """What was saved indeed; it may be less than 0."""
         self._judged: Values = np.zeros(shape[0])
         """How many notes came due, all in all."""
-        self._notes = Notes(steps, shape[1] + 2)
+        self._notes = Notes(steps, shape[1] + rates + 2)
 
     def learn(self, past: Past) -> None:
         for due in self._notes.due(past):
@@ -89,11 +99,14 @@ class Hedge(Expert):
             expert.learn(past)
         opinions = [expert.opinions(past) for expert in self.experts.values()]
         self._opinions = np.maximum(np.concatenate(opinions, axis=1), 0.0)
-        mixed, stays = self._mixed(), self._opinions[:, 0]
+        rises = past.movement.now > _RISES_FROM
+        self._share = np.where(rises, _RISE[:, None], _CALM[:, None])
+        mixes, stays = self._mixes(), self._opinions[:, 0]
+        mixed = (self._share * mixes).sum(axis=0)
         self._told = stays + self._trust() * (mixed - stays)
         if self._notes.wanted(past.step):
-            both = np.stack([mixed, self._told], axis=1)
-            self._notes.put(past.step, np.concatenate([self._opinions, both], axis=1))
+            told = np.stack([*mixes, mixed, self._told], axis=1)
+            self._notes.put(past.step, np.concatenate([self._opinions, told], axis=1))
 
     def expect(self, past: Past) -> Values:
         return self._told.copy()
@@ -107,9 +120,10 @@ class Hedge(Expert):
         trust: Values = (earned * left)[lenders] * self.horizons_s[lenders] / self.horizons_s
         return trust
 
-    def _mixed(self) -> Values:
-        mixed: Values = (self._weights[self._lenders()] * self._opinions).sum(axis=1)
-        return mixed
+    def _mixes(self) -> Values:
+        """What each rate has made of the opinions: shape (rates, horizons)."""
+        mixes: Values = (self._weights[:, self._lenders()] * self._opinions).sum(axis=2)
+        return mixes
 
     def _lenders(self) -> NDArray[np.int64]:
         """From which horizon each one's weights are taken: its own, once it has learned some."""
@@ -118,22 +132,24 @@ class Hedge(Expert):
         return lenders
 
     def _weigh(self, due: Due) -> None:
-        places, opinions = due.places, due.rows[:, :-2]
+        places, rates = due.places, len(_RATES)
+        opinions, mixes = due.rows[:, : -rates - 2], due.rows[:, -rates - 2 : -2].T
         mixed, told = due.rows[:, -2], due.rows[:, -1]
         seen = np.minimum(self._seen[places] + 1, _USUAL_NOTES)
         errors = np.abs(opinions[:, 0] - due.came)
         usual = self._usual[places] + (errors - self._usual[places]) / seen
         self._seen[places], self._usual[places] = seen, usual
-        side = np.where(usual > 1e-9 * due.came, np.sign(mixed - due.came), 0.0)
+        side = np.where(usual > 1e-9 * due.came, np.sign(mixes - due.came), 0.0)
         unit = np.where(usual > 0, usual, 1.0)
-        losses = (opinions - mixed[:, None]) * (side / unit)[:, None]
-        raised = self._weights[places] * np.exp(-_RATE * np.clip(losses, -_LOSS_MAX, _LOSS_MAX))
-        raised /= raised.sum(axis=1, keepdims=True)
+        losses = (opinions - mixes[:, :, None]) * (side / unit)[:, :, None]
+        gains = -np.asarray(_RATES)[:, None, None] * np.clip(losses, -_LOSS_MAX, _LOSS_MAX)
+        raised = self._weights[:, places] * np.exp(gains)
+        raised /= raised.sum(axis=2, keepdims=True)
         credit = self._credit[places] + _saved(errors, mixed - due.came, usual)
         self._credit[places] = np.clip(credit, 0.0, _CREDIT_MAX * self._full[places])
         self._ledger[places] += _saved(errors, told - due.came, usual)
         self._judged[places] += 1
-        self._weights[places] = (1 - _SHARE) * raised + _SHARE * self._start
+        self._weights[:, places] = (1 - _SHARE) * raised + _SHARE * self._start
 
     def wanted_fit(self) -> FitJob | None:
         wanted = (expert.wanted_fit() for expert in self.experts.values())
@@ -145,9 +161,10 @@ class Hedge(Expert):
         self.experts[result.expert].fitted(result)
 
     def explain(self) -> dict[str, Any]:
+        told = (self._share[:, :, None] * self._weights).sum(axis=0)
         weights = {
             f"{horizon_s:g}": dict(zip(self.voices_known, map(_rounded, row), strict=True))
-            for horizon_s, row in zip(self.horizons_s, self._weights, strict=True)
+            for horizon_s, row in zip(self.horizons_s, told, strict=True)
         }
         experts = {name: expert.explain() for name, expert in self.experts.items()}
         trust = {
@@ -163,6 +180,7 @@ class Hedge(Expert):
     def save(self) -> Mapping[str, Any]:
         return {
             "weights": packed(self._weights),
+            "share": packed(self._share),
             "credit": packed(self._credit),
             "ledger": packed(self._ledger),
             "judged": packed(self._judged),
@@ -176,6 +194,7 @@ class Hedge(Expert):
 
     def load(self, state: Mapping[str, Any]) -> None:
         self._weights[:] = unpacked(state["weights"])
+        self._share = unpacked(state["share"])
         self._credit[:] = unpacked(state["credit"])
         self._ledger[:] = unpacked(state["ledger"])
         self._judged[:] = unpacked(state["judged"])

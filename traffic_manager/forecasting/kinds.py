@@ -18,13 +18,15 @@ from traffic_manager.forecasting.seasonal import Seasonal
 KINDS = ("persistence", "damped_drift", "holt", "rls", "seasonal", "hedge", "boosting", "lstm")
 
 _MODELS = (
-    Model("slow", 0.9995, seasonal=False),
-    Model("fast", 0.998, seasonal=False),
-    Model("seasonal", 0.9995),
-    Model("seasonal_fast", 0.998),
+    Model("slow", 0.9995),
+    Model("fast", 0.998),
 )
-_CARRIED = ((1,), (1, 2, 3), (7,))
+_CARRIED = ((1,), (1, 2, 3))
 """Days whose growth is added to what the first of them says."""
+_RICH_MODELS = (
+    Model("slow", 0.9998),
+    Model("fast", 0.999),
+)
 
 
 def make_hedge(
@@ -44,7 +46,8 @@ def make_hedge(
         ("damped_drift_40", DampedDrift(**given, window_steps=40, damping_steps=60)),
         ("holt", Holt(**given)),
         ("smoothing", Holt(**given, level_rate=0.4, trend_rate=0.0)),
-        ("rls", LeastSquares(**given, models=_MODELS, carried=_CARRIED)),
+        ("rls", LeastSquares(**given, models=_MODELS, rich=False, carried=_CARRIED)),
+        ("rich", LeastSquares(**given, models=_RICH_MODELS)),
         ("yesterday", Seasonal(**given, days=(1,))),
         ("three_days", Seasonal(**given, days=(1, 2, 3))),
         ("last_week", Seasonal(**given, days=(7,))),

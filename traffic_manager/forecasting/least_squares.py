@@ -1,9 +1,8 @@
 """It goes on as it has been going on lately: recursive least squares with forgetting. Pure.
 
-What is foretold is the logarithm of growth over a horizon, from lags of the logarithm, the hour of
-the day and how earlier days grew from this minute on (Ljung, System Identification, 1999, ch. 11).
-Samples weigh by the level they were taken at, since that is where errors cost, and one that is far
-off counts as in Huber's loss. Long horizons look back in longer strides.
+What is foretold is the logarithm of growth over a horizon, from `regressors` (Ljung, System
+Identification, 1999, ch. 11). Samples weigh by the level they were taken at, since that is where
+errors cost, and one that is far off counts as in Huber's loss.
 
 Numbers stay in hand: the matrix is kept symmetric, no coefficient is held more uncertain than at
 some bound, and growth is clipped.
@@ -16,19 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from traffic_manager.forecasting.days import DAY_S, SEASONS
+from traffic_manager.forecasting.days import SEASONS
 from traffic_manager.forecasting.expert import Expert
 from traffic_manager.forecasting.notes import Due, Notes, steps_of
 from traffic_manager.forecasting.packing import Values, packed, unpacked
 from traffic_manager.forecasting.past import Past
+from traffic_manager.forecasting.regressors import Regressors
 
-_LAGS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 45)
-_STRIDES = 20
-"""A horizon is at least so many strides."""
-_BIAS = 0.05
-_HOUR = 0.02
-"""Size of constant features; lags are of about that size too."""
-_VARIANCE_START = 10.0
+_VARIANCE_START = 0.3
 _VARIANCE_MAX = 1e4
 """Of one coefficient, where its feature has not moved for long."""
 _HUBER = 2.0
@@ -45,8 +39,6 @@ class Model:
 
     name: str = "rls"
     forgetting: float = 0.9995
-    seasonal: bool = True
-    """Whether it regards the hour and earlier days."""
 
 
 class LeastSquares(Expert):
@@ -60,6 +52,7 @@ class LeastSquares(Expert):
         step_s: float,
         horizons_s: Sequence[float],
         models: Sequence[Model] = (Model(),),
+        rich: bool = True,
         carried: Sequence[Sequence[int]] = (),
     ) -> None:
         super().__init__(step_s=step_s, horizons_s=horizons_s)
@@ -68,14 +61,8 @@ class LeastSquares(Expert):
         """Columns of growth on earlier days that are added to what the first model says: each is a
         voice more."""
         steps = steps_of(horizons_s, step_s)
-        self._strides = np.asarray([max(1, count // _STRIDES) for count in steps])[:, None]
-        self._lags = np.asarray(_LAGS) * self._strides
-        self._looks_back = int(self._lags.max() + self._strides.max() + 1)
-        plain = len(_LAGS) + 2
-        width = plain + 4 + len(SEASONS)
-        self._used: Values = np.ones((len(models), 1, width))
-        for number, model in enumerate(models):
-            self._used[number, :, plain:] = float(model.seasonal)
+        self._regressors = Regressors(step_s=step_s, horizons_s=horizons_s, rich=rich)
+        width = self._regressors.width
         self._forgetting = np.asarray([model.forgetting for model in models])[:, None]
         shape = (len(models), len(steps))
         self._matrix: Values = np.tile(np.eye(width) * _VARIANCE_START, (*shape, 1, 1))
@@ -85,6 +72,8 @@ class LeastSquares(Expert):
         self._updates = 0
         self._notes = Notes(steps, width + 2)
         self._features: Values = np.zeros((len(steps), width))
+        self._grown: Values = np.zeros((len(carried), len(steps)))
+        """What is added for each voice that carries days."""
 
     @property
     def voices(self) -> tuple[str, ...]:
@@ -96,7 +85,9 @@ class LeastSquares(Expert):
         ground = past.ground
         for due in self._notes.due(past):
             self._update(due, math.log(due.came + ground))
-        self._features = self._seen(past, ground)
+        self._features = self._regressors.of(past)
+        for number, columns in enumerate(self._carried):
+            self._grown[number] = past.growths[:, columns].mean(axis=1)
         if past.usual > 0 and self._notes.wanted(past.step):
             base = math.log(past.level + ground)
             weight = min(past.level / past.usual + _WEIGHT_MIN, _WEIGHT_MAX)
@@ -106,9 +97,7 @@ class LeastSquares(Expert):
     def opinions(self, past: Past) -> Values:
         ground = past.ground
         growths = self._growths()
-        days = self._features[:, -len(SEASONS) :]
-        carried = [growths[0] + days[:, columns].mean(axis=1) for columns in self._carried]
-        told = np.stack([*growths, *carried])
+        told = np.concatenate([growths, growths[0] + self._grown])
         factors = np.exp(np.clip(told, -_GROWTH_MAX, _GROWTH_MAX))
         expected: Values = np.maximum((past.level + ground) * factors.T - ground, 0.0)
         return expected
@@ -121,27 +110,9 @@ class LeastSquares(Expert):
         growths: Values = (self._fit * self._features).sum(axis=2)
         return growths
 
-    def _seen(self, past: Past, ground: float) -> Values:
-        """Features of this moment: shape (horizons, width)."""
-        logs = np.log(past.recent(self._looks_back) + ground)
-        sums = np.concatenate([[0.0], np.cumsum(logs - logs[-1])])
-        ends = np.maximum(len(logs) - self._lags, 1)
-        starts = np.maximum(ends - self._strides, 0)
-        count = len(self._lags)
-        features = np.empty((count, self._features.shape[1]))
-        features[:, : len(_LAGS)] = (sums[ends] - sums[starts]) / (ends - starts)
-        now = np.maximum(len(logs) - self._strides[:, 0], 0)
-        features[:, len(_LAGS)] = (sums[-1] - sums[now]) / (len(logs) - now)
-        hour = 2 * math.pi * (past.at_s % DAY_S) / DAY_S
-        waves = (math.sin(hour), math.cos(hour), math.sin(2 * hour), math.cos(2 * hour))
-        constants = [_BIAS, *(_HOUR * wave for wave in waves)]
-        features[:, len(_LAGS) + 1 : -len(SEASONS)] = constants
-        features[:, -len(SEASONS) :] = past.growths
-        return features
-
     def _update(self, due: Due, came_log: float) -> None:
         """One step of the recursion, for all models and all horizons that are due."""
-        features = due.rows[:, :-2] * self._used
+        features = due.rows[:, :-2]
         weights = due.rows[:, -1]
         matrix, fit, scale = (of[:, due.places] for of in (self._matrix, self._fit, self._scale))
         errors = came_log - due.rows[:, -2] - (fit * features).sum(axis=2)
@@ -184,6 +155,7 @@ class LeastSquares(Expert):
             "scale": packed(self._scale),
             "updates": self._updates,
             "features": packed(self._features),
+            "grown": packed(self._grown),
             "notes": self._notes.save(),
         }
 
@@ -193,4 +165,5 @@ class LeastSquares(Expert):
         self._scale[:] = unpacked(state["scale"])
         self._updates = int(state["updates"])
         self._features[:] = unpacked(state["features"])
+        self._grown[:] = unpacked(state["grown"])
         self._notes.load(state["notes"])

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from traffic_manager.forecasting.days import SEASONS, Days
+from traffic_manager.forecasting.movement import Movement
 from traffic_manager.forecasting.packing import Values, packed, unpacked
 
 __all__ = ["BRIDGED_STEPS", "KEPT_STEPS", "Past", "Values"]
@@ -21,6 +22,8 @@ _USUAL_STEPS = 10_000
 _GROUND = 0.004
 BRIDGED_STEPS = 5
 """A silence of up to so many steps is bridged; a longer one is a gap."""
+AROUND = (-3, -1, 2)
+"""Horizons from now, where earlier days are looked at besides one horizon ahead."""
 
 
 class Past:
@@ -46,6 +49,10 @@ class Past:
         self._horizons_s: Values = np.asarray(horizons_s, dtype=np.float64)
         self.growths: Values = np.zeros((len(self._horizons_s), len(SEASONS)))
         """What `days` says of growth over the horizons at this time; new once a block."""
+        self.around: Values = np.zeros((len(AROUND), *self.growths.shape))
+        """The same `AROUND` this time: shape (times, horizons, seasons)."""
+        self._times_s = np.concatenate([times * self._horizons_s for times in (1, *AROUND)])
+        self.movement = Movement(self._horizons_s, step_s)
         self.usual = 0.0
         """Mean level over a long time."""
         self._seen = 0
@@ -87,7 +94,10 @@ class Past:
         block = self.days.newest
         self.days.add(at_s, value)
         if self.days.newest != block:
-            self.growths = self.days.growths(self._horizons_s, self.ground)
+            grown = self.days.growths(self._times_s, self.ground)
+            self.growths, *around = np.split(grown, 1 + len(AROUND))
+            self.around = np.stack(around)
+        self.movement.learn(self.recent(self.movement.looks_back), self.ground)
 
     @property
     def ground(self) -> float:
@@ -109,6 +119,8 @@ class Past:
             "seen": self._seen,
             "days": self.days.save(),
             "growths": packed(self.growths),
+            "around": packed(self.around),
+            "movement": self.movement.save(),
             "grid_s": self._grid_s,
             "values": packed(self.recent(self.kept_steps)),
         }
@@ -121,6 +133,8 @@ class Past:
         self.usual, self._seen = float(state["usual"]), int(state["seen"])
         self.days.load(state["days"])
         self.growths = unpacked(state["growths"])
+        self.around = unpacked(state["around"])
+        self.movement.load(state["movement"])
         self._grid_s = float(state["grid_s"])
         self._end = self._count = 0
         for value in unpacked(state["values"]):

@@ -25,8 +25,8 @@ def evening(step: int) -> float:
     return 1000.0 + 2000.0 * (60 <= step % DAY < 90) + step % 7
 
 
-def expert(horizons_s=HORIZONS_S) -> Boosting:
-    return Boosting(step_s=STEP_S, horizons_s=horizons_s, window=WINDOW, rounds=40)
+def expert(horizons_s=HORIZONS_S, rounds: int = 40) -> Boosting:
+    return Boosting(step_s=STEP_S, horizons_s=horizons_s, window=WINDOW, rounds=rounds)
 
 
 def taught(steps: int, made: Boosting | None = None):
@@ -60,7 +60,7 @@ def test_a_gap_is_no_row_to_learn_from():
 
 
 def test_a_crowd_that_comes_every_day_is_expected():
-    made, past, _ = taught(5 * DAY + 58)
+    made, past, _ = taught(5 * DAY + 58, expert(rounds=120))
     made.fitted(made.wanted_fit().run())
     assert past.level < 1010
     assert made.expect(past)[0] > 1800  # it is 3000 then

@@ -80,3 +80,17 @@ def test_what_yesterday_did_is_expected_today():
             came = level[minute + 5]
             errors += (abs(made.forecast((300.0,)).expected[0] - came), abs(value - came))
     assert errors[0] < 0.4 * errors[1]
+
+
+def test_in_a_rise_the_fast_weights_speak():
+    """An expert that has been right for some steps is believed sooner where the series moves."""
+
+    def weight_of_ahead(slope: float) -> float:
+        made = Forecaster(make_hedge(step_s=1.0, horizons_s=(5.0,), extra=(Ahead,)))
+        for second in range(300):
+            made.learn(float(second), 1000.0 + second % 2)
+        for second in range(300, 316):
+            made.learn(float(second), 1000.0 + slope * (second - 299))
+        return float(made.explain()["weights_by_horizon_s"]["5"]["persistence"])
+
+    assert weight_of_ahead(20.0) < 0.9 * weight_of_ahead(0.0)
