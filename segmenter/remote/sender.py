@@ -68,6 +68,8 @@ class Sender:
         self._announced = asyncio.Event()
         self._dropping = False
         self.pushed_bytes = 0
+        self.delays_s: dict[Kind, float] = {}
+        """How long after it was cut the newest of each kind was taken, answer included."""
         self.refused = 0
         """Objects the origin could not use."""
         self.error = ""
@@ -205,6 +207,7 @@ class Sender:
         status, state = answer
         if status == 200:
             self.pushed_bytes += len(body)
+            self.delays_s[kind] = self._clock.now() - waiting.cut_at
             self._boxes[kind].taken(waiting.sequence + 1)
             self._recovered()
         else:

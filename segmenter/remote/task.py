@@ -6,8 +6,9 @@ viewers see of it the origin decides.
 
 import asyncio
 import random
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from segmenter.encoder import CutSet
 from segmenter.encoding import Encoding
@@ -16,7 +17,7 @@ from segmenter.ingest.feeds import Feeds
 from segmenter.ladder import Decided
 from segmenter.machine import Machine
 from segmenter.remote.pushing import Pusher
-from segmenter.remote.sender import LeaseOver, Sender
+from segmenter.remote.sender import Kind, LeaseOver, Sender
 from segmenter.remote.spec import settings_of
 from segmenter.settings import Source
 from segmenter.signature import signature_of
@@ -52,6 +53,8 @@ class RemoteStatus:
     dropped: int = 0
     """Cut sets the origin was too slow or too long away for."""
     pushed_bytes: int = 0
+    delays_s: Mapping[Kind, float] = field(default_factory=dict)
+    """How long after it was cut the newest `set` and `part` were taken."""
     preset: str = ""
     shed: tuple[str, ...] = ()
     """Rungs it goes without, in the order in which they went; those of its order first."""
@@ -130,6 +133,7 @@ class RemoteEncoding:
             queue=sender.queue,
             dropped=sender.dropped,
             pushed_bytes=sender.pushed_bytes,
+            delays_s=dict(sender.delays_s),
             preset=self.order.preset or self._settings.ladder.preset,
             shed=(*self.order.shed, *progress.encode.shed),
             source=progress.source,

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from player.checking.check import check_stream
-from tests.support.origins import Origin, numbered, origin, until
+from segmenter.remote.protocol import Announcement, ladder_message
+from segmenter.remote.wire import outgoing_set
+from tests.support.cut_sets import LADDER, cut_sets
+from tests.support.origins import Origin, channel, numbered, origin, until
 from tests.support.pushing import pushed_channel, workshop
 
 PATIENT = {"slate": {"after_s": 60}, "window": {"window_segments": 30}}
@@ -124,3 +127,107 @@ async def test_an_origin_that_is_started_again_is_fed_by_the_same_lease(tmp_path
         assert after.items() <= numbered(playlist).items()
         assert len(runs(playlist)) <= 3, "what was pushed before, and one run after"
         assert (await ingest(running))["lease"] == 5
+
+
+BY_HAND = pushed_channel(
+    ladder={
+        "rungs": [
+            {"name": "high", "height": 720, "video_bps": 800_000},
+            {"name": "low", "height": 180, "video_bps": 200_000},
+        ],
+        "frame_rate": 25,
+    },
+    segment_duration_s=2.0,
+    slate={"after_s": 60},
+)
+"""What `cut_sets` fits."""
+LEASE = "/ingest/v1/a/3"
+SET = outgoing_set(1, cut_sets(1)[0]).encode(0.0)
+TOKEN = {"Authorization": "Bearer of-the-whole-fleet"}
+
+
+async def status_line(running: Origin, head: str) -> str:
+    """The first line of the answer to a request whose body never comes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+    try:
+        writer.write(head.encode())
+        return (await asyncio.wait_for(reader.readline(), 60)).decode()
+    finally:
+        writer.close()
+
+
+async def test_what_is_no_push_is_refused_in_words_and_shows_nothing(tmp_path: Path) -> None:
+    channels = {"a": BY_HAND, "b": channel()}
+    control = {"token": "of-the-whole-fleet"}
+    async with origin(tmp_path, channels, ready=False, control=control) as running:
+
+        async def ask(method: str, path: str, **options: Any) -> int:
+            options.setdefault("headers", TOKEN)
+            return (await running.ask(path, method, **options))[0]
+
+        announcement = Announcement(ladder=ladder_message(LADDER)).model_dump_json()
+        assert await ask("GET", LEASE, headers={}) == 403
+        assert await ask("GET", LEASE, headers={"Authorization": "Bearer wrong"}) == 403
+        assert await ask("PUT", f"{LEASE}/0", data=SET) == 409, "not announced"
+        assert await ask("POST", LEASE, data=b"{") == 400
+        assert await ask("POST", LEASE, data=announcement.replace("720", "700")) == 409
+        assert await ask("POST", LEASE, data=b"x" * 70_000) == 413
+        assert await ask("POST", LEASE, data=announcement) == 200
+        assert await ask("PUT", f"{LEASE}/0", data=SET[:-1]) == 400
+        assert await ask("PUT", f"{LEASE}/0", data=b"\xff" * 1000) == 400
+        assert await ask("PUT", f"{LEASE}/parts/0", data=SET) == 409, "no low latency here"
+        for path in ("/ingest/v1/none/3", "/ingest/v1/b/3", "/ingest/v1/a/x", "/ingest/v1/a/-1"):
+            assert await ask("GET", path) == 404
+        assert await ask("PUT", f"{LEASE}/{10**17}", data=SET) == 404
+        assert await ask("GET", f"{LEASE}?wait_s=ever") == 400
+        head = f"PUT {LEASE}/0 HTTP/1.1\r\nHost: a\r\nAuthorization: {TOKEN['Authorization']}\r\n"
+        for length, status in (
+            ("Content-Length: 99999999999", 413),
+            ("Transfer-Encoding: chunked", 411),
+        ):
+            assert f" {status} " in await status_line(running, f"{head}{length}\r\n\r\n")
+        assert await running.metric("surgecast_ingest_objects_total") == 0
+        assert await ask("PUT", f"{LEASE}/0", data=SET) == 200
+        assert await ask("PUT", f"{LEASE}/0", data=SET) == 200, "the same again"
+        assert await running.metric("surgecast_ingest_objects_total") == 2
+        assert (await ingest(running))["objects"] == {"set known": 1, "set taken": 1}
+
+
+async def test_a_body_that_is_cut_off_leaves_its_name_free(tmp_path: Path) -> None:
+    async with origin(tmp_path, {"a": BY_HAND}, ready=False) as running:
+        announcement = Announcement(ladder=ladder_message(LADDER)).model_dump_json()
+        assert (await running.ask(LEASE, "POST", data=announcement))[0] == 200
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        head = f"PUT {LEASE}/0 HTTP/1.1\r\nHost: a\r\nContent-Length: {len(SET)}\r\n\r\n"
+        writer.write(head.encode() + SET[: len(SET) // 2])
+        await writer.drain()
+        writer.close()
+        assert await reader.read() == b""
+        status, state = await running.json(f"{LEASE}/0", "PUT", data=SET)
+        assert (status, state["next"]) == (200, 1)
+
+
+async def test_who_encodes_can_be_changed_while_viewers_watch(tmp_path: Path) -> None:
+    """Numbers and names go on, and a push is refused where an encoder runs here."""
+    settings = pushed_channel(**PATIENT)
+    async with (
+        origin(tmp_path, {"a": channel(**PATIENT)}) as running,
+        workshop(running, settings) as workers,
+    ):
+        shown = await running.listed()
+        running.write({"a": settings})
+        await running.hang_up()
+        await running.logged("configuration reloaded")
+        pusher = workers.push(1)
+        await on_air(running, 1)
+        playlist = await running.beyond(max(shown) + 3)
+        assert shown.items() <= numbered(playlist).items()
+        running.write({"a": channel(**PATIENT)})
+        await running.hang_up()
+        await until(lambda: _refused(running), "a refusal of what is pushed")
+        assert pusher.encoding.status.state == "running"
+
+
+async def _refused(running: Origin) -> bool:
+    status, _, body = await running.ask("/ingest/v1/a/1")
+    return status == 404 and b"an encoder of its own" in body

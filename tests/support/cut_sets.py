@@ -14,12 +14,12 @@ from tests.support import fragmented_mp4, ts_maker
 FRAMES = 50
 LADDER = Ladder(
     kind="by_resolution",
-    rungs=(Rung("high", 640, 360, 800_000, 880_000), Rung("low", 320, 180, 200_000, 220_000)),
+    rungs=(Rung("high", 1280, 720, 800_000, 880_000), Rung("low", 320, 180, 200_000, 220_000)),
     preset="veryfast",
     audio_bps=128_000,
     frame_rate=Fraction(25),
     segment_frames=FRAMES,
-    level="3.0",
+    level="3.1",
 )
 DECIDED = Decided(LADDER, "avc1.4d401f")
 GRID = part_grid(LADDER, 0.25)
