@@ -126,7 +126,7 @@ class ManagerApp:
     def _recorder(self) -> Recorder | None:
         if self.settings.history.url is None:
             return None
-        return Recorder(self.settings.history, self._clock.utc)
+        return Recorder(self.settings.history, self._clock.utc, self.manager.boot)
 
     async def run(self) -> None:
         """Serve until cancelled. Raises ConfigError or LocalError where it cannot begin."""
@@ -185,6 +185,7 @@ class ManagerApp:
         if self._provisioner is not None:
             await self._provisioner.close()
         await self._forecasts_file.write()
+        self.manager.close(self._clock.now(), self._clock.utc())
         if self.recorder is not None:
             self._record()
             await asyncio.to_thread(self.recorder.close)

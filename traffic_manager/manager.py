@@ -232,6 +232,12 @@ class Manager:
         self.screening.forget({server.id for server in servers}, now_s)
         return orders
 
+    def close(self, now_s: float, utc: float) -> None:
+        """It ends: what it decided is judged as far as that can be."""
+        view = View(now_s, list(self.fleet), self.demand, lead_time_s=self.lead_time_s)
+        for judged in self.outcomes.close(view):
+            self.logbook.judged(judged, utc)
+
     def _may_decide(self, now_s: float) -> bool:
         """Not before every server could report, and not without any origin."""
         settled = now_s - self._began_at_s >= self.settings.settle_s

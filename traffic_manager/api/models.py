@@ -147,6 +147,7 @@ class VerdictCounts(Answer):
     late: int
     false: int
     moot: int
+    unknown: int
     open: int = Field(description="not judged yet")
 
 

@@ -18,8 +18,11 @@ from traffic_manager.policy.supply import Supply, supply_of
 from traffic_manager.record.records import DecisionRecord
 from traffic_manager.settings import PolicySettings
 
-Verdict = Literal["needed", "early", "late", "false", "moot"]
-VERDICTS: tuple[Verdict, ...] = ("needed", "early", "late", "false", "moot")
+Verdict = Literal["needed", "early", "late", "false", "moot", "unknown"]
+VERDICTS: tuple[Verdict, ...] = ("needed", "early", "late", "false", "moot", "unknown")
+"""`moot`: the question does not arise. `unknown`: the manager ended before there was an answer."""
+FOLLOWED = ("start", "drain", "budget", "rung_cap")
+"""Actions that get a verdict."""
 
 _START_FOLLOWED_S = 300.0
 """Beyond the lead time: a crowd that comes later was not why it was started."""
@@ -105,11 +108,23 @@ class Followed(ABC):
     def until_s(self) -> float:
         """How long it is followed."""
 
+    @property
+    @abstractmethod
+    def is_clear(self) -> bool:
+        """Whether nothing that comes can change the verdict, but for how early it was."""
+
     @abstractmethod
     def look(self, scene: Scene) -> None: ...
 
     @abstractmethod
     def judge(self, scene: Scene) -> Judged: ...
+
+    def cut_off(self, scene: Scene) -> Judged:
+        """Nobody follows it any further."""
+        if self.is_clear:
+            return self.judge(scene)
+        after_s = scene.now_s - self.decided_at_s
+        return self.judged("unknown", f"the manager ended {after_s:.0f} s later")
 
     def told_of(self, other: DecisionRecord, now_s: float) -> None:  # noqa: B027 - may be nothing
         """Another decision was made."""
@@ -164,6 +179,10 @@ class FollowedStart(Followed):
     @property
     def until_s(self) -> float:
         return self.decided_at_s + self.lead_time_s + _START_FOLLOWED_S
+
+    @property
+    def is_clear(self) -> bool:
+        return self._crossed_at_s is not None or self.record.rule in _WANTED_BY_PEOPLE
 
     @property
     def serving_at_s(self) -> float | None:
@@ -248,6 +267,10 @@ class FollowedDrain(Followed):
         known_s = self._missed_at_s
         return self.decided_at_s + _DRAIN_FOLLOWED_S if known_s is None else known_s
 
+    @property
+    def is_clear(self) -> bool:
+        return self._missed_at_s is not None
+
     def told_of(self, other: DecisionRecord, now_s: float) -> None:
         again = other.action == "start" and other.region == self.record.region
         if again and not other.shadow and other.rule not in _WANTED_BY_PEOPLE:
@@ -302,6 +325,10 @@ class FollowedLimit(Followed):
     def until_s(self) -> float:
         return self.decided_at_s + self.lead_time_s + _LIMIT_FOLLOWED_S
 
+    @property
+    def is_clear(self) -> bool:
+        return self._short_at_s is not None
+
     def look(self, scene: Scene) -> None:
         supply = scene.supply
         regions = list(scene.loads_bps) if self._everywhere else [self.record.region]
@@ -344,6 +371,10 @@ class FollowedLift(Followed):
     def until_s(self) -> float:
         known_s = self._again_at_s
         return self.decided_at_s + _LIFT_FOLLOWED_S if known_s is None else known_s
+
+    @property
+    def is_clear(self) -> bool:
+        return self._again_at_s is not None
 
     def told_of(self, other: DecisionRecord, now_s: float) -> None:
         mine = (self.record.action, self.record.server, self.record.channel, self.record.shadow)

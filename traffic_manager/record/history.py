@@ -19,6 +19,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from surgecast.errors import LocalError
+from traffic_manager.record.following import FOLLOWED
 from traffic_manager.record.records import (
     DecisionRecord,
     DemandRecord,
@@ -136,6 +137,21 @@ class History:
                 if isinstance(record, Outcome):
                     changed = sa.update(decisions).where(decisions.c.id == record.decision)
                     connection.execute(changed.values(**_came_of_it(record)))
+
+    def close_open(self, boot: str, utc: float) -> int:
+        """Decisions that nobody follows any more get their verdict: those of managers before this
+        one, `boot`, which ended without a word. How many there were."""
+        why = sa.literal("the manager that made it ended without judging it")
+        said = decisions.c.outcome
+        whole = sa.case((said.is_(None), why), else_=why + "; " + said)
+        nobodys = sa.update(decisions).where(
+            decisions.c.verdict.is_(None),
+            decisions.c.action.in_(FOLLOWED),
+            ~decisions.c.id.startswith(f"{boot}-", autoescape=True),
+        )
+        with _told(), self._engine.begin() as connection:
+            values = {"verdict": "unknown", "outcome": whole, "outcome_at_utc": utc}
+            return connection.execute(nobodys.values(values)).rowcount
 
     def prune(self, before_utc: float) -> int:
         """Forget what is older; how many rows that were."""

@@ -66,6 +66,17 @@ class Outcomes:
             if view.now_s >= followed.until_s:
                 judged.append(followed.judge(scene))
                 del self._open[number]
+        return self._counted(judged)
+
+    def close(self, view: View) -> list[Judged]:
+        """The manager ends: the verdicts of all that it follows, as far as there can be one."""
+        scene = self._scene(view, 0.0)
+        judged = [*self._moot, *(followed.cut_off(scene) for followed in self._open.values())]
+        self._moot.clear()
+        self._open.clear()
+        return self._counted(judged)
+
+    def _counted(self, judged: list[Judged]) -> list[Judged]:
         for one in judged:
             self.counts[one.record.action, one.verdict, one.record.shadow] += 1
             if one.record.shadow:

@@ -31,8 +31,12 @@ _log = Log("surgecast.history")
 class Recorder:
     """A bounded queue in front of a `History`."""
 
-    def __init__(self, settings: HistorySettings, utc: Callable[[], float]) -> None:
+    def __init__(
+        self, settings: HistorySettings, utc: Callable[[], float], boot: str | None = None
+    ) -> None:
+        """`boot` names this life of the manager: what earlier ones left open is closed."""
         self._settings = settings
+        self._boot = boot
         self._utc = utc
         self._waiting: queue.Queue[Record] = queue.Queue(settings.queue_max)
         self._closing = threading.Event()
@@ -74,6 +78,7 @@ class Recorder:
             batch = self._next()
             if batch:
                 self._write(batch)
+            self._close_open()
             self._prune()
         self.left_out += len(self._later)
 
@@ -124,6 +129,20 @@ class Recorder:
         held = [*self._later, *samples]
         self._later = held[-LATER_MAX:]
         self.left_out += len(batch) - len(samples) + len(held) - len(self._later)
+
+    def _close_open(self) -> None:
+        """Once, as soon as the database is there."""
+        if self._boot is None or self.problem is not None:
+            return
+        try:
+            closed = self._opened().close_open(self._boot, self._utc())
+        except LocalError as error:
+            _log.warning("open decisions not closed", reason=error)
+            self._closing.wait(_WAIT_S)
+            return
+        self._boot = None
+        if closed:
+            _log.info("decisions of earlier managers closed", decisions=closed)
 
     def _prune(self) -> None:
         now_utc = self._utc()

@@ -44,6 +44,7 @@ _VERDICTS = {
     "late": ("✘", "red"),
     "false": ("✘", "yellow"),
     "moot": ("·", "bright_black"),
+    "unknown": ("?", "bright_black"),
 }
 _INPUTS = {
     "demand_bps": "wanted now",

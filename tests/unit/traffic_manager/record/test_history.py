@@ -269,3 +269,36 @@ def test_old_rows_go_while_it_runs(tmp_path):
     history = History(url)
     assert [row["at_utc"] for row in history.demand()] == [990.0, 995.0]
     history.close()
+
+
+def test_what_earlier_managers_left_open_is_closed_by_the_next_one(history):
+    old, told, judged, placed = (decision(n, 100.0 + n) for n in range(4))
+    own = dataclasses.replace(decision(4, 110.0), id="new-1")
+    placed = dataclasses.replace(placed, action="place")
+    history.write([old, told, judged, placed, own])
+    history.write([Outcome(told.id, 101.0, "relay-1: serves after 1.0 s")])
+    history.write([Outcome(judged.id, 102.0, "needed at once", "needed", 1.0)])
+    assert history.close_open("new", 120.0) == 2
+    found = {row["id"]: (row["verdict"], row["outcome"]) for row in history.decisions()}
+    ended = "the manager that made it ended without judging it"
+    assert found == {
+        old.id: ("unknown", ended),
+        told.id: ("unknown", f"{ended}; relay-1: serves after 1.0 s"),
+        judged.id: ("needed", "needed at once"),
+        placed.id: (None, None),
+        own.id: (None, None),
+    }
+    assert history.close_open("new", 130.0) == 0
+
+
+def test_a_recorder_closes_them_when_it_begins(tmp_path):
+    url = f"sqlite:///{tmp_path / 'manager.db'}"
+    before = History(url)
+    before.write([decision(1, 100.0)])
+    before.close()
+    recorder = Recorder(HistorySettings(url=SecretStr(url)), lambda: 200.0, boot="new")
+    recorder.start()
+    recorder.close()
+    after = History(url)
+    assert [row["verdict"] for row in after.decisions()] == ["unknown"]
+    after.close()

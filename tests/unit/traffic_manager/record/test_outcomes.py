@@ -354,7 +354,15 @@ def test_in_shadow_a_start_is_judged_by_when_it_would_have_served():
     assert (told["short_s"], told["covered_s"]) == (14, 14)
     assert (told["relays_asked"], told["relays_came"]) == (1, 0)
     assert told["decisions"] == {
-        "start": {"needed": 1, "early": 0, "late": 0, "false": 0, "moot": 0, "open": 0}
+        "start": {
+            "needed": 1,
+            "early": 0,
+            "late": 0,
+            "false": 0,
+            "moot": 0,
+            "unknown": 0,
+            "open": 0,
+        }
     }
     assert "started 1 relays, 0 really came; its starts: 1 needed" in told["text"]
     assert story.outcomes.counts == {("start", "needed", True): 1}
@@ -440,3 +448,44 @@ def test_time_in_which_nobody_looked_counts_no_longer_than_some_seconds():
     story.now_s += 1000
     story.passes(1)
     assert story.outcomes.shadow.told()["short_s"] == 1 + 5
+
+
+def test_when_the_manager_ends_what_is_clear_is_judged_and_the_rest_is_unknown():
+    story = Story()
+    crossed = story.start()
+    waits = story.start(inputs={"ahead_bps": 300 * MBPS})
+    people = story.start(rule="relays_min")
+    budget = story.decide("budget", server="origin", budget_bps=1e6)
+    story.passes(3)
+    story.serves(order=crossed.id)
+    story.serves("relay-2", order=waits.id)
+    verdicts = {j.record.id: j.verdict for j in story.outcomes.close(story.view)}
+    assert verdicts == {
+        crossed.id: "unknown",
+        waits.id: "unknown",
+        people.id: "moot",
+        budget.id: "unknown",
+    }
+    assert story.outcomes.close(story.view) == [], "each is judged once"
+
+
+def test_what_came_before_the_manager_ended_counts():
+    story = Story()
+    late, lifted = story.start(), story.decide("budget", server="origin", budget_bps=1e6)
+    drained = story.decide("drain", server="relay-9")
+    story.passes(4)
+    story.wanted["east"] = 120.0
+    story.passes(2)
+    story.start()
+    found = {j.record.id: j for j in story.outcomes.close(story.view)}
+    assert found[late.id].verdict == "late" and found[lifted.id].verdict == "needed"
+    assert found[drained.id].verdict == "false"
+    assert story.outcomes.counts["start", "late", False] >= 1
+
+
+def test_who_is_cut_off_says_when():
+    story = Story()
+    story.start()
+    story.passes(7)
+    (judged,) = story.outcomes.close(story.view)
+    assert judged.text == "the manager ended 7 s later" and judged.facts["relays"] == 1
