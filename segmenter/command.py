@@ -103,10 +103,12 @@ def encoder_command(
     threads: int | None = None,
     *,
     grid: PartGrid | None = None,
+    decided_preset: str = "",
     watched: bool = False,
 ) -> list[str]:
     """The channel's encoder. `pipes` are the file descriptors to write to, one per rung.
 
+    `decided_preset` is that of the channel's first encoder, whose H.264 profile all others keep.
     With low latency on, `grid` says what a part is, and as many pipes again are for parts. An
     encoder that is `watched` tells on standard output what `segmenter.faults` reads.
     """
@@ -116,7 +118,7 @@ def encoder_command(
         *source.args,
         *silence,
         *("-filter_complex", _graph(source, ladder, watched)),
-        *_encode(ladder, grid),
+        *_encode(ladder, grid, decided_preset),
         *(("-threads", str(threads)) if threads else ()),
         *_tee(ladder, pipes, grid),
     ]
@@ -238,17 +240,26 @@ def _fit(rung: Rung) -> str:
     return f"{scale},pad={size}:-1:-1:color=black,setsar=1"
 
 
-def _encode(ladder: Ladder, grid: PartGrid | None) -> list[str]:
+_PLAIN = "ultrafast"
+"""The one preset that uses no tool of the Main profile, so that x264 calls its streams Baseline. A
+channel has one CODECS string for its life: another preset for a while must not change it."""
+
+
+def _encode(ladder: Ladder, grid: PartGrid | None, decided_preset: str = "") -> list[str]:
     gop = str(ladder.segment_frames)
     args = [arg for index in range(len(ladder.rungs)) for arg in ("-map", f"[v{index}]")]
     args += ["-map", "[sound]", "-c:v", "libx264", "-preset", ladder.preset]
     # One profile and level for all rungs: one CODECS string holds for every switch (R27).
-    args += ["-profile:v", "main", "-level:v", ladder.level]
+    plain = decided_preset == _PLAIN != ladder.preset
+    args += ["-profile:v", "baseline" if plain else "main", "-level:v", ladder.level]
     # B-frames would cost stalls at every discontinuity (R12).
     args += ["-bf", "0"]
     # A closed GOP is exactly a segment, in every rung at the same frame (R11, R18).
     args += ["-g", gop, "-keyint_min", gop, "-sc_threshold", "0"]
     x264 = []
+    if ladder.preset == _PLAIN != (decided_preset or _PLAIN):
+        # The cheapest tool of Main that makes the stream Main: 2 % of CPU, CABAC is 7 %.
+        x264.append("weightp=1")
     if ladder.kind == "iso_resolution":
         # The same SPS and PPS whatever the bit rate, so that rungs join without a seam.
         x264.append("stitchable=1")

@@ -180,6 +180,11 @@ class Encoding:
             log=self._log,
         )
 
+    @property
+    def _decided_preset(self) -> str:
+        """That of the channel's first encoder, whatever is encoded with now."""
+        return self._decided.ladder.preset if self._decided else ""
+
     # The source and its encoders.
 
     async def _run_source(self) -> None:
@@ -257,6 +262,7 @@ class Encoding:
                 lambda pipes: encoder_command(
                     *(self._ffmpeg, media, ladder, pipes),
                     grid=grid,
+                    decided_preset=self._decided_preset,
                     watched=encoder.on_note is not None,
                 ),
                 opened.intake.pump if opened.intake else None,

@@ -66,6 +66,7 @@ class Origin:
     """The process, its configuration file and what it logged. Made by `origin`."""
 
     role = "origin"
+    flags: tuple[str, ...] = ()
 
     def __init__(self, folder: Path, name: str | None = None) -> None:
         self.folder = folder
@@ -96,7 +97,8 @@ class Origin:
 
     async def start(self) -> None:
         self.process = await asyncio.create_subprocess_exec(
-            *[sys.executable, "-m", "surgecast.cli", self.role, "-c", str(self.config)],
+            *[sys.executable, "-m", "surgecast.cli", self.role, *self.flags],
+            *["-c", str(self.config)],
             cwd=ROOT,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,

@@ -75,6 +75,26 @@ def test_iso_resolution_encoder() -> None:
     compare("encoder-iso", argv)
 
 
+@pytest.mark.parametrize(
+    ("decided", "now", "profile", "weighted"),
+    [
+        ("veryfast", "ultrafast", "main", True),
+        ("ultrafast", "veryfast", "baseline", False),
+        ("ultrafast", "ultrafast", "main", False),
+        ("fast", "veryfast", "main", False),
+        ("", "ultrafast", "main", False),
+    ],
+)
+def test_another_preset_keeps_the_profile(
+    decided: str, now: str, profile: str, weighted: bool
+) -> None:
+    """x264 calls what `ultrafast` makes Baseline, and the rest Main: CODECS would be wrong."""
+    media, rungs = source_input(source(kind="test")), ladder(preset=now)
+    argv = encoder_command("ffmpeg", media, rungs, [3, 4, 5], decided_preset=decided)
+    assert argv[argv.index("-profile:v") + 1] == profile
+    assert ("weightp=1" in argv) is weighted
+
+
 def test_slate() -> None:
     text = "Back soon: 100% sure, we're [almost] there; \\o/"
     compare("slate", slate_command("ffmpeg", ladder(), [3, 4, 5], text=text, image=None))
