@@ -21,6 +21,7 @@ COMMANDS = {
     "check": ("player.checking.cli", "watch a stream and name the HLS rules it breaks"),
     "why": ("traffic_manager.record.why_cli", "why the manager did that, and what came of it"),
     "backtest": ("simulation.backtest.cli", "judge forecasters on recorded audiences"),
+    "evaluate": ("simulation.evaluate.cli", "judge predictors of what transcoding costs"),
     "simulate": ("simulation.cli", "run policies side by side on a crowd, in the digital twin"),
     "demo": ("surgecast.demo.cli", "a crowd comes, and all of it answers, on this machine"),
 }

@@ -71,7 +71,7 @@ def test_every_command_and_its_flags_are_documented():
     readme, everything = tree.text(tree.ROOT / "README.md"), "".join(map(tree.text, tree.pages()))
     for command in COMMANDS:
         assert f"`surgecast {command}" in readme
-        for action in _parser(command)._actions:
+        for action in _actions(_parser(command)):
             shown = [name for name in action.option_strings if f"{name}`" in everything]
             shown += [name for name in action.option_strings if f"{name} " in everything]
             assert shown or not action.option_strings, f"{command}: {action.option_strings}"
@@ -83,7 +83,17 @@ def _assert_flags(command: str, words: list[str]) -> None:
 
 
 def _flags(command: str) -> set[str]:
-    return set(_parser(command)._option_string_actions)
+    return {flag for action in _actions(_parser(command)) for flag in action.option_strings}
+
+
+def _actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    """Its own, and those of its subcommands."""
+    found = [action for action in parser._actions if action.dest != "help"]
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            subcommands = action.choices.values()
+            found += [inner for subcommand in subcommands for inner in _actions(subcommand)]
+    return found
 
 
 @cache

@@ -39,6 +39,7 @@ FEATURES_MAX = 256
 _HELD_OUT = 0.2
 """Share of rows (of groups, where there are some) that the uncertainty is measured on."""
 _HELD_OUT_ROWS_MIN = 20
+_JUDGED_ROWS_MAX = 10_000
 _SIGMA_UNKNOWN = 0.5
 """Where there were too few rows to measure it."""
 _SIGMA_MIN = 0.01
@@ -104,6 +105,8 @@ class Predictor(ABC):
         self.names: tuple[str, ...] = ()
         """Of the features it goes by, in order of the alphabet."""
         self.sigma_log = _SIGMA_UNKNOWN
+        self.sigma_group = self.sigma_within = math.sqrt(0.5) * _SIGMA_UNKNOWN
+        """How much groups (videos, machines) differ as wholes, and rows within one."""
         self.refit_wanted = 0
         """Rows learned since the last fit."""
         self.rows = 0
@@ -126,8 +129,7 @@ class Predictor(ABC):
         self.names = names
         complete = np.where(np.isnan(rows), self._median, rows)
         generator = np.random.default_rng(self.seed)
-        self.sigma_log = self._measured_sigma(complete, values, table.groups, generator)
-        self._fit(complete, values)
+        self._fit_and_measure(complete, values, table.groups, generator)
         some = generator.permutation(len(values))[:KEPT_MAX]
         self._kept = (complete[some], values[some])
         self.refit_wanted, self.rows = 0, len(values)
@@ -173,20 +175,25 @@ class Predictor(ABC):
 
     def predict_all(self, table: Table) -> Values:
         """Medians of many rows; `table.values` is not looked at."""
-        self._must_be_fitted()
-        place = {name: number for number, name in enumerate(table.names)}
-        rows = np.full((len(table.rows), len(self.names)), math.nan)
-        for number, name in enumerate(self.names):
-            if name in place:
-                rows[:, number] = table.rows[:, place[name]]
-        complete = np.where(np.isnan(rows), self._median, rows)
-        return self._predict(self._near(complete))
+        return self._predict(self._rows_of(table))
+
+    def adjustment(self, table: Table, probed: NDArray[np.int64], logs: Values) -> Values:
+        """What to add to the logarithms of `predict_all(table)`, whose rows are of one group, when
+        its rows `probed` were measured to be `logs` above what had been predicted for them.
+
+        Here one factor for the group: the median, shrunk by how much groups are known to differ.
+        """
+        shift = 0.0
+        if len(probed):
+            noise = self.sigma_within**2 / len(probed)
+            shift = float(np.median(logs)) * self.sigma_group**2 / (self.sigma_group**2 + noise)
+        return np.full(len(table.rows), shift)
 
     def save(self) -> bytes:
         """All that was learned. `kinds.load_predictor` makes one of it."""
         state = {
             "names": list(self.names),
-            "sigma_log": self.sigma_log,
+            "sigmas": [self.sigma_log, self.sigma_group, self.sigma_within],
             "refit_wanted": self.refit_wanted,
             "rows": self.rows,
             "seed": self.seed,
@@ -204,7 +211,8 @@ class Predictor(ABC):
         state = saving.read(self.kind, content)
         with saving.in_words():
             self.names = tuple(map(str, state["names"]))
-            self.sigma_log, self.seed = float(state["sigma_log"]), int(state["seed"])
+            self.sigma_log, self.sigma_group, self.sigma_within = map(float, state["sigmas"])
+            self.seed = int(state["seed"])
             self.refit_wanted, self.rows = int(state["refit_wanted"]), int(state["rows"])
             self._median, self._low = unpacked(state["median"]), unpacked(state["low"])
             self._high = unpacked(state["high"])
@@ -237,6 +245,16 @@ class Predictor(ABC):
     def _restore(self, state: Mapping[str, Any]) -> None:
         """Of what `_state` gave. Raises ValueError for what it cannot have given."""
 
+    def _rows_of(self, table: Table) -> Values:
+        """Complete, with columns as in `names`."""
+        self._must_be_fitted()
+        place = {name: number for number, name in enumerate(table.names)}
+        rows = np.full((len(table.rows), len(self.names)), math.nan)
+        for number, name in enumerate(self.names):
+            if name in place:
+                rows[:, number] = table.rows[:, place[name]]
+        return self._near(np.where(np.isnan(rows), self._median, rows))
+
     def _near(self, rows: Values) -> Values:
         """No further outside than the width of what was learned: nobody knows what is there."""
         width = self._high - self._low
@@ -246,24 +264,42 @@ class Predictor(ABC):
         if not self.fitted:
             raise ValueError(f"the predictor ({self.kind}) has learned nothing yet")
 
-    def _measured_sigma(
+    def _fit_and_measure(
         self,
         rows: Values,
         values: Values,
         groups: NDArray[np.int64] | None,
         generator: np.random.Generator,
-    ) -> float:
-        """Robust standard deviation of the log error on rows that were held out."""
+    ) -> None:
+        """Fit to all rows, after the errors on a share of them that was held out are known."""
+        found = self._errors_held_out(rows, values, groups, generator)
+        if found is None:
+            self.sigma_log = _SIGMA_UNKNOWN
+            self.sigma_group = self.sigma_within = math.sqrt(0.5) * _SIGMA_UNKNOWN
+        else:
+            self.sigma_log = spread(found[0])
+            self.sigma_group, self.sigma_within = spreads_of_groups(*found)
+        self._fit(rows, values)
+
+    def _errors_held_out(
+        self,
+        rows: Values,
+        values: Values,
+        groups: NDArray[np.int64] | None,
+        generator: np.random.Generator,
+    ) -> tuple[Values, NDArray[np.int64]] | None:
+        """Log errors, and the groups they are of; None for too few rows."""
         if len(values) < _HELD_OUT_ROWS_MIN:
-            return _SIGMA_UNKNOWN
+            return None
         groups = np.arange(len(values)) if groups is None else groups
         there = generator.permutation(np.unique(groups))
         held_out = np.isin(groups, there[: max(1, round(_HELD_OUT * len(there)))])
         if held_out.all():
-            return _SIGMA_UNKNOWN
+            return None
         self._fit(rows[~held_out], values[~held_out])
-        error = np.log(values[held_out]) - np.log(self._predict(rows[held_out]))
-        return max(_SIGMA_MIN, float(np.quantile(np.abs(error), 0.6827)))
+        judged = generator.permutation(np.flatnonzero(held_out))[:_JUDGED_ROWS_MAX]
+        error = np.log(values[judged]) - np.log(self._predict(rows[judged]))
+        return error, groups[judged]
 
     def _less_certain(self, value: float, row: Values, outside: NDArray[np.bool_]) -> Prediction:
         """Wider by how far each feature lies outside, in widths of what was learned."""
@@ -280,6 +316,21 @@ class Predictor(ABC):
         if len(worst) > _NAMED_MAX:
             words.append(f"{len(worst) - _NAMED_MAX} more")
         return Prediction(value, sigma_log, "; ".join(words))
+
+
+def spread(errors: Values) -> float:
+    """Robust standard deviation of log errors."""
+    return max(_SIGMA_MIN, float(np.quantile(np.abs(errors), 0.6827)))
+
+
+def spreads_of_groups(errors: Values, groups: NDArray[np.int64]) -> tuple[float, float]:
+    """How much groups differ as wholes (their medians), and rows within one group."""
+    names, place = np.unique(groups, return_inverse=True)
+    if len(names) == len(errors):
+        both = math.sqrt(0.5) * spread(errors)
+        return both, both
+    medians = np.asarray([np.median(errors[place == number]) for number in range(len(names))])
+    return spread(medians), spread(errors - medians[place])
 
 
 def _checked(table: Table) -> tuple[tuple[str, ...], Values, Values]:

@@ -20,6 +20,7 @@ _PLACES: Mapping[str, tuple[str, str]] = {
     "lstm": ("lstm", "Lstm"),
     "dqn": ("agents", "Dqn"),
     "dqn_per_worker": ("agents", "DqnPerWorker"),
+    "profile": ("profile", "Profile"),
     "mean_per_rendition": ("mean_per_rendition", "MeanPerRendition"),
 }
 KINDS = tuple(_PLACES)

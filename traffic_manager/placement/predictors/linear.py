@@ -15,6 +15,9 @@ from traffic_manager.placement.predictors.base import Predictor, Values
 VALUE_MIN = 1e-6
 """A linear model of raw values says less than nothing at times."""
 _LOG_MAX = 50.0
+_STEPS = 200_000
+_EPOCHS_MIN, _EPOCHS_MAX = 20, 1000
+"""Times each row is looked at: so many steps in all, within these bounds."""
 
 
 class Sgd(Predictor):
@@ -31,7 +34,7 @@ class Sgd(Predictor):
         target = np.log(values) if self.log_target else values
         # The target is scaled too: the step size is made for values about 1.
         self._shift, self._spread = float(target.mean()), float(target.std()) or 1.0
-        epochs = 100 if len(values) < 10_000 else 20
+        epochs = min(_EPOCHS_MAX, max(_EPOCHS_MIN, _STEPS // len(values)))
         model = SGDRegressor(random_state=self.seed, max_iter=epochs, tol=None, average=True)
         model.set_params(eta0=0.001)
         model.fit(scaled, (target - self._shift) / self._spread)
