@@ -190,9 +190,9 @@ class History:
         where = () if region is None else (demand.c.region == region,)
         return self._rows(demand, after_utc, limit, *where)
 
-    def samples(self, after_utc: float = 0.0, limit: int = ROWS_MAX) -> list[dict[str, Any]]:
-        """What workers did with their tasks, oldest first."""
-        return self._rows(transcode_samples, after_utc, limit)
+    def samples(self, after_utc: float = 0.0) -> list[dict[str, Any]]:
+        """What workers did with their tasks, oldest first: at most `ROWS_MAX`."""
+        return self._rows(transcode_samples, after_utc, ROWS_MAX)
 
     def last_samples(self, limit: int) -> list[dict[str, Any]]:
         """The newest ones, oldest first: what a new manager learns from."""
