@@ -108,7 +108,8 @@ class Ingest:
             late_max_s=settings.worker.wait(segment_s),
         )
         self._hope = _Hope(clock)
-        self._hoping = False
+        self.expects_media = False
+        """Whether slates wait, as long as the timelines allow."""
         self._deciding = asyncio.Lock()
         self._grid: PartGrid | None = None
         self._signature: Signature | None = None
@@ -197,12 +198,12 @@ class Ingest:
     def _expect(self) -> None:
         """Slates wait for whoever is on air, unless it has no source itself."""
         air = self.leases.on_air
-        hoping = air is not None and air.feeding
+        expects = air is not None and air.feeding
         if air is not None and not air.feeding:
             self.status.last_error = f"the worker of lease {air.number} has no source"
-        if hoping != self._hoping:
-            self._hoping = hoping
-            self._showing.watch(self._hope if hoping else None)
+        if expects != self.expects_media:
+            self.expects_media = expects
+            self._showing.watch(self._hope if expects else None)
 
     async def hold(self, number: int, wait_s: float, lost: asyncio.Event) -> LeaseState:
         """As `look`, when the lease is over or the time has passed. `lost` is set when the one

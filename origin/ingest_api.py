@@ -69,7 +69,7 @@ class IngestHandlers:
                 return _answer(409, LeaseState(lease=lease, error=str(error)))
             except Unfit as error:
                 state = self._ingest(request).look(lease)
-                told = {"error": str(error), "announced": False}
+                told = {"error": str(error), "announced": request.method == hdrs.METH_PUT}
                 return _answer(409, state.model_copy(update=told))
             except RemoteError as error:
                 return _answer(400, LeaseState(lease=lease, error=str(error)))

@@ -65,7 +65,6 @@ class Pusher:
         return Announcement(
             role=self._role,
             ladder=ladder_message(replace(ladder, preset=self._settings.ladder.preset)),
-            feeding=False,
             signature=self._signature(),
         )
 

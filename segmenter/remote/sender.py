@@ -183,18 +183,17 @@ class Sender:
                 await self._resume(kind)
                 waiting = self._boxes[kind].first()
                 if waiting is None or not self._announced.is_set():
-                    failures = 0
                     continue
             status = await self._send(kind, waiting)
             if status == 200:
                 failures = refused = 0
-            elif status in (400, 413):
+            elif status in (400, 413) or (status == 409 and self._announced.is_set()):
                 failures, refused = 0, refused + 1
                 self.refused += 1
                 self._boxes[kind].taken(waiting.sequence + 1)
                 if refused == _REFUSED_MAX:
                     raise RemoteError(f"the origin cannot use what is cut: {self.error}")
-            elif self._announced.is_set():
+            else:
                 failures += 1
 
     async def _send(self, kind: Kind, waiting: Waiting) -> int:

@@ -1,7 +1,7 @@
 """Media pushed to a real origin by real encoders: numbers, discontinuities, leases, restarts."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from segmenter.remote.wire import outgoing_set
 from tests.support.cut_sets import LADDER, cut_sets
 from tests.support.origins import Origin, channel, numbered, origin, until
 from tests.support.pushing import pushed_channel, workshop
+from tests.support.stand_in_manager import stand_in_manager
 
 PATIENT = {"slate": {"after_s": 60}, "window": {"window_segments": 30}}
 """No slate while the first worker starts, and a window that holds all of a test."""
@@ -231,3 +232,70 @@ async def test_who_encodes_can_be_changed_while_viewers_watch(tmp_path: Path) ->
 async def _refused(running: Origin) -> bool:
     status, _, body = await running.ask("/ingest/v1/a/1")
     return status == 404 and b"an encoder of its own" in body
+
+
+async def test_the_manager_hears_of_what_is_wanted_and_at_once_of_a_worker_that_died(
+    tmp_path: Path,
+) -> None:
+    settings = pushed_channel(**PATIENT)
+    async with stand_in_manager() as manager:
+        control = {"manager": manager.url, "report_every_s": 3600}
+        manager.wants = {"report_every_s": 3600.0}
+        channels = {"a": settings, "b": channel()}
+        async with (
+            origin(tmp_path, channels, ready=False, control=control) as running,
+            workshop(running, settings) as workers,
+        ):
+
+            async def told(lease: int, gone: bool) -> bool:
+                """Reports come at the news alone: the usual one is an hour away."""
+                report = await manager.report()
+                found = [want for want in report.transcodes if want.lease == lease]
+                return any((want.gone_s is not None) == gone for want in found)
+
+            first = await manager.report()
+            while not first.transcodes:
+                first = await manager.report()
+            (want,) = first.transcodes
+            assert (want.channel, want.lease, want.silent_s) == ("a", 0, None)
+            assert want.signature is not None and want.signature.rungs[0].rung == "low"
+            pusher = workers.push(5, spec=want.spec)
+            await until(lambda: told(5, False), "a report with lease 5 on air")
+            await pusher.kill()
+            await until(lambda: told(5, True), "a report that its worker is gone")
+
+
+async def test_preset_and_rungs_change_while_it_runs(tmp_path: Path) -> None:
+    """Each change is one discontinuity, by an encoder that relieves the other; no slate."""
+    rungs = [
+        {"name": "high", "height": 180, "video_bps": 200_000},
+        {"name": "low", "height": 90, "video_bps": 80_000},
+    ]
+    ladder = {"rungs": rungs, "frame_rate": 25, "preset": "superfast"}
+    settings = pushed_channel(ladder=ladder, worker={"wait_s": 60}, **PATIENT)
+    async with (
+        origin(tmp_path, {"a": settings}, ready=False) as running,
+        workshop(running, settings) as workers,
+    ):
+        pusher = workers.push(5)
+        await running.ready()
+        pusher.encoding.change(workers.order(5, preset="ultrafast", shed=["high"]))
+        assert pusher.encoding.status.shed == ("high",)
+
+        async def probe() -> bool:
+            return await running.metric("surgecast_rungs_shed") == 1
+
+        await until(probe, "the rung that was shed")
+        pusher.encoding.change(workers.order(5))
+        await until(_not(probe), "the rung that is back")
+        playlist = await running.playlist()
+        assert not await slates(running)
+        assert discontinuities(playlist) == 2
+        assert pusher.encoding.status.runs == 3
+
+
+def _not(probe: Callable[[], Awaitable[bool]]) -> Callable[[], Awaitable[bool]]:
+    async def inverse() -> bool:
+        return not await probe()
+
+    return inverse

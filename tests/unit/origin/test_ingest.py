@@ -267,6 +267,18 @@ async def test_who_waits_hears_at_once_that_the_lease_is_over() -> None:
             await asyncio.wait_for(task, 10)
 
 
+async def test_slates_wait_for_a_worker_that_died_but_not_for_a_source_that_ended() -> None:
+    show = Show()
+    await show.announce(5)
+    show.push(5, 0)
+    assert show.ingest.expects_media
+    await show.announce(6)
+    assert show.ingest.expects_media, "who comes to replace it has said nothing yet"
+    await show.announce(5, feeding=False)
+    assert not show.ingest.expects_media
+    assert show.ingest.status.last_error == "the worker of lease 5 has no source"
+
+
 async def test_a_primary_without_a_source_gives_way_to_its_backup() -> None:
     show = Show()
     await show.announce(5)

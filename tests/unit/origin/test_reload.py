@@ -1,8 +1,11 @@
 """A reload is a diff: only what changed is touched."""
 
+import pytest
+
 from origin.reload import diff
 from origin.settings import OriginSettings
 from surgecast.config import loads
+from surgecast.errors import ConfigError
 
 BASE = """\
 http: {port: 9000}
@@ -32,6 +35,13 @@ def test_channels_come_and_go() -> None:
 
 def test_another_source_keeps_the_viewers() -> None:
     assert changes(BASE.replace("x.mp4", "y.mp4")) == {"source_changed": ["b"]}
+
+
+def test_another_encoder_keeps_the_viewers() -> None:
+    pushed = BASE.replace("{kind: test}}", "{kind: test}, encoder: worker}")
+    assert changes(pushed) == {"source_changed": ["a"]}
+    with pytest.raises(ConfigError, match="settings of a worker, but encoder is here"):
+        settings(BASE.replace("{kind: test}}", "{kind: test}, worker: {priority: 9}}"))
 
 
 def test_other_limits_of_overload_keep_the_viewers() -> None:

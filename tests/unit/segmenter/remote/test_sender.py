@@ -162,7 +162,8 @@ async def test_a_lease_that_is_over_ends_the_sender() -> None:
         assert isinstance(error, BaseExceptionGroup) and error.subgroup(LeaseOver) is not None
 
 
-async def test_a_set_the_origin_cannot_use_is_left_out_but_not_for_ever() -> None:
+@pytest.mark.parametrize("status", [400, 409, 413])
+async def test_a_set_the_origin_cannot_use_is_left_out_but_not_for_ever(status: int) -> None:
     origin = StandIn()
     asked = 0
 
@@ -171,7 +172,8 @@ async def test_a_set_the_origin_cannot_use_is_left_out_but_not_for_ever() -> Non
         if request.method != "PUT":
             return None
         asked += 1
-        return web.json_response({"lease": 7, "error": "rung top"}, status=400)
+        state = {"lease": 7, "announced": True, "error": "rung top"}
+        return web.json_response(state, status=status)
 
     async with pushing(origin) as (sender, running):
         origin.trouble = refuse
@@ -180,7 +182,7 @@ async def test_a_set_the_origin_cannot_use_is_left_out_but_not_for_ever() -> Non
         await asyncio.wait([running], timeout=WAIT_S)
         error = running.exception()
         assert isinstance(error, BaseExceptionGroup)
-        with pytest.raises(RemoteError, match="cannot use what is cut: HTTP 400: rung top"):
+        with pytest.raises(RemoteError, match=f"cannot use what is cut: HTTP {status}: rung top"):
             raise error.exceptions[0]
     assert asked == 10
 
