@@ -19,6 +19,7 @@ COMMANDS = {
     "play": ("player.cli", "watch a stream without a screen and report how it went"),
     "swarm": ("player.swarm.cli", "be a crowd: thousands of light viewers, and one report"),
     "check": ("player.checking.cli", "watch a stream and name the HLS rules it breaks"),
+    "place": ("traffic_manager.placement.cli", "which worker would take a channel, and why"),
     "why": ("traffic_manager.record.why_cli", "why the manager did that, and what came of it"),
     "backtest": ("simulation.backtest.cli", "judge forecasters on recorded audiences"),
     "evaluate": ("simulation.evaluate.cli", "judge predictors of what transcoding costs"),

@@ -25,6 +25,7 @@ from surgecast.log import Log
 from surgecast.metrics import Metrics
 from traffic_manager.api.events import Events
 from traffic_manager.api.models import ReloadAnswer
+from traffic_manager.api.placement_views import tasks_answer
 from traffic_manager.api.routes import ManagerApi
 from traffic_manager.api.views import region_answers
 from traffic_manager.fitting import Fitting
@@ -43,6 +44,10 @@ from traffic_manager.joining.maxmind import find_regions
 from traffic_manager.joining.steer import Steer
 from traffic_manager.manager import Manager, Order, Start, forecasts_for
 from traffic_manager.manager_settings import ManagerSettings
+from traffic_manager.placement.cost import CostModel
+from traffic_manager.placement.gauges import watch_placement
+from traffic_manager.placement.model import Model, RuleOfThumb
+from traffic_manager.placement.prior_file import shipped_prior
 from traffic_manager.provisioners.base import Provisioner, ProvisionFailed
 from traffic_manager.provisioners.command import CommandProvisioner
 from traffic_manager.provisioners.enrolment import Enrolment
@@ -58,6 +63,16 @@ _SUMMARY_EVERY_S = 1.0
 _ORDERS_MAX = 64
 """Starts and stops under way; more wait."""
 _NAME_CHARACTERS_MAX = 40
+_TASK_SUMMARY = {
+    "channel",
+    "role",
+    "state",
+    "worker",
+    "predicted_cores",
+    "reserved_cores",
+    "realised_cores",
+    "speed",
+}
 
 _log = Log("surgecast.manager")
 MakeProvisioner = Callable[[ManagerSettings, Enrolment], Provisioner | None]
@@ -101,6 +116,7 @@ class ManagerApp:
             wishes=load_wishes(self._state_dir),
             public_url=self.settings.public_url,
             forecasts=self.forecasts,
+            costs=_costs(),
         )
         self.join = Join(
             self.settings.join,
@@ -137,6 +153,7 @@ class ManagerApp:
         watch_fits(metrics, self._fitting)
         watch_viewers(metrics, self.join, self.steer)
         watch_process(metrics, self.recorder, self.events)
+        watch_placement(metrics, self.manager.placing)
         if self.recorder is not None:
             self.recorder.start()
         api = ManagerApi(self.manager, self.settings.api, self.events, self, self._clock)
@@ -319,6 +336,10 @@ class ManagerApp:
                 }
                 for s in fleet
             ],
+            "tasks": [
+                task.model_dump(include=_TASK_SUMMARY)
+                for task in tasks_answer(self.manager.placing, self._clock.now()).tasks
+            ],
         }
 
     def _warnings(self) -> Sequence[str]:
@@ -385,6 +406,15 @@ class ManagerApp:
 
 def _told(record: DecisionRecord | Incident | Outcome) -> dict[str, Any]:
     return {name: getattr(record, name) for name in record.__dataclass_fields__}
+
+
+def _costs() -> Model:
+    """What encoding costs anywhere, until it was measured here."""
+    try:
+        return CostModel(shipped_prior())
+    except LocalError as error:
+        _log.error("costs are predicted by a rule of thumb", reason=error)
+        return RuleOfThumb()
 
 
 def _boot_name() -> str:

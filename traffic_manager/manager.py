@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from surgecast.control.messages import ServerReport
+from surgecast.control.transcoding import WorkerReport
 from surgecast.errors import RemoteError
 from traffic_manager.ahead import Ahead, Place, events_bps, told_with_events, with_events
 from traffic_manager.attendance import Attendance
@@ -27,6 +28,8 @@ from traffic_manager.directives import (
 from traffic_manager.fleet import COMING, Fleet, Moved, Server
 from traffic_manager.forecasts import Forecasts
 from traffic_manager.manager_settings import ManagerSettings
+from traffic_manager.placement.model import Model, RuleOfThumb
+from traffic_manager.placement.placing import Placing
 from traffic_manager.policy.decisions import Decision, Plan
 from traffic_manager.policy.rule import Policy
 from traffic_manager.policy.start_times import StartTimes
@@ -107,10 +110,11 @@ class Manager:
         public_url: str | None = None,
         policy: PolicyLike | None = None,
         forecasts: ForecastsLike | None = None,
+        costs: Model | None = None,
     ) -> None:
         """`boot` names this life of the manager, `name` makes a name for a relay of a region;
         `public_url` is where players find the manager. `policy` and `forecasts` are those of the
-        settings by default."""
+        settings by default, `costs` of transcoding those of a rule of thumb."""
         self.settings = settings
         self.boot = boot
         self.public_url = public_url
@@ -123,6 +127,10 @@ class Manager:
         self.start_times = StartTimes()
         self.logbook = Logbook(boot)
         self.outcomes = Outcomes(settings.policy)
+        self.placing = Placing(
+            settings.placement, costs or RuleOfThumb(), self.logbook, boot=boot, now_s=now_s
+        )
+        self._workers_screening = Screening(settings.fleet)
         self.wishes = wishes or Wishes()
         self.demand = Demand()
         self.ahead = Ahead({}, {}, [])
@@ -146,6 +154,8 @@ class Manager:
         self.outcomes.settings = settings.policy
         self.calendar = Calendar(settings.calendar)
         self.forecasts.change(settings.forecasting)
+        self.placing.change(settings.placement)
+        self._workers_screening.settings = settings.fleet
 
     @property
     def lead_time_s(self) -> float:
@@ -178,6 +188,7 @@ class Manager:
             self._notice(
                 self.fleet.report(screened.report, now_s, skew_s=screened.skew_s), now_s, utc
             )
+            self.placing.origin_reported(screened.report, now_s, utc)
         server = self.fleet.get(report.server)
         if server is None:
             raise RemoteError(f"{report.server} is not known, and what it says is old news")
@@ -187,6 +198,11 @@ class Manager:
         every_s = self.settings.fleet.report_every_s
         told = directive_for(server, self.bulletin, now_s, self.settings.directives, every_s)
         return render(told, self.bulletin)
+
+    def worker_report(self, report: WorkerReport, now_s: float, utc: float) -> bytes:
+        """Take a worker's report; what it is to run, as JSON. Raises RemoteError."""
+        self._workers_screening.admit(report.worker, now_s)
+        return self.placing.worker_reported(report, now_s, utc).model_dump_json().encode()
 
     def _known_to(self, report: ServerReport) -> Known:
         """Origins say what there is; before the first of them, anything may be.
@@ -230,6 +246,8 @@ class Manager:
         self._publish()
         self.logbook.demand(self.demand, now_s, utc, self.settings.history.demand_every_s)
         self.screening.forget({server.id for server in servers}, now_s)
+        self.placing.tick(now_s, utc, self._viewers_by_rung(), paused=self.wishes.paused)
+        self._workers_screening.forget({w.id for w in self.placing.workers.here()}, now_s)
         return orders
 
     def close(self, now_s: float, utc: float) -> None:
@@ -237,6 +255,17 @@ class Manager:
         view = View(now_s, list(self.fleet), self.demand, lead_time_s=self.lead_time_s)
         for judged in self.outcomes.close(view):
             self.logbook.judged(judged, utc)
+
+    def _viewers_by_rung(self) -> dict[str, dict[str, int]]:
+        """Of channels that workers encode: rung -> viewers, wherever they are."""
+        found: dict[str, dict[str, int]] = {want.channel: {} for want in self.placing.wants}
+        for server in self.fleet if found else ():
+            for channel in server.channels:
+                rungs = found.get(channel.channel)
+                for rung in channel.ladder if rungs is not None else ():
+                    assert rungs is not None
+                    rungs[rung.rung] = rungs.get(rung.rung, 0) + rung.sessions
+        return found
 
     def _may_decide(self, now_s: float) -> bool:
         """Not before every server could report, and not without any origin."""

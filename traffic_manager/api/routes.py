@@ -8,15 +8,26 @@ import json
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from aiohttp import web
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from surgecast.clock import Clock
-from surgecast.control.messages import VERSION, ServerReport
+from surgecast.control.messages import ServerReport
 from surgecast.delivery.gate import Gate
 from surgecast.errors import ConfigError, LocalError, RemoteError
+from traffic_manager.api.answers import (
+    answered,
+    bad_body,
+    bad_value,
+    json_answer,
+    not_found,
+    number_in,
+    read_body,
+    read_bytes,
+    refused,
+)
 from traffic_manager.api.events import Events, TooManyWatchers
 from traffic_manager.api.models import (
     CalendarAnswer,
@@ -38,6 +49,7 @@ from traffic_manager.api.models import (
     StatusAnswer,
 )
 from traffic_manager.api.openapi import Operation, describe
+from traffic_manager.api.placement_routes import PLACEMENT_OPERATIONS, PlacementHandlers
 from traffic_manager.api.views import (
     channel_answers,
     forecasts_answer,
@@ -47,11 +59,12 @@ from traffic_manager.api.views import (
     status_answer,
 )
 from traffic_manager.manager import Manager
+from traffic_manager.placement.placing import NotReady
+from traffic_manager.placement.workers import TooManyWorkers
 from traffic_manager.screening import FleetFull, TooManyReports
 from traffic_manager.settings import ManagerApiSettings
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-B = TypeVar("B", bound=BaseModel)
 _API_VERSION = "1"
 _DECISIONS_MAX = 1000
 _ID_CHARACTERS_MAX = 64
@@ -113,6 +126,7 @@ OPERATIONS = (
         takes=OffsetBody,
         gives=StatusAnswer,
     ),
+    *PLACEMENT_OPERATIONS,
     Operation("POST", "/api/v1/reload", "read the configuration again", gives=ReloadAnswer),
     Operation("GET", "/api/v1/openapi.json", "this description", guard="public"),
 )
@@ -160,6 +174,7 @@ class ManagerApi:
         self._events = events
         self._operations = operations
         self._clock = clock
+        self._placement = PlacementHandlers(manager, settings, operations.tick, clock)
         self._gates = {
             "operator": Gate(settings.token),
             "server": Gate(settings.server_token),
@@ -173,36 +188,39 @@ class ManagerApi:
 
     def _guarded(self, operation: Operation) -> Handler:
         """The handler named like the operation, for those who may; errors become answers."""
-        handler: Handler = getattr(self, operation.name)
+        owner = self._placement if operation in PLACEMENT_OPERATIONS else self
+        handler: Handler = getattr(owner, operation.name)
         gate = self._gates.get(operation.guard)
 
         async def guarded(request: web.Request) -> web.StreamResponse:
             if gate is not None and not gate.lets_in(request):
-                return _refused(gate.refusal_status, "not allowed", allowed=gate.who)
+                return refused(gate.refusal_status, "not allowed", allowed=gate.who)
             try:
                 return await handler(request)
             except TooManyReports as error:
                 seconds = str(math.ceil(error.retry_after_s))
-                return _refused(429, str(error), headers={"Retry-After": seconds})
-            except FleetFull as error:
-                return _refused(503, str(error), headers={"Retry-After": "10"})
+                return refused(429, str(error), headers={"Retry-After": seconds})
+            except (FleetFull, TooManyWorkers) as error:
+                return refused(503, str(error), headers={"Retry-After": "10"})
+            except NotReady as error:
+                return refused(503, str(error), headers={"Retry-After": "1"})
             except (ConfigError, RemoteError) as error:
-                return _refused(400, str(error))
+                return refused(400, str(error))
             except LocalError as error:
-                return _refused(409, str(error))
+                return refused(409, str(error))
 
         return guarded
 
     # Servers.
 
     async def post_reports(self, request: web.Request) -> web.Response:
-        body = await _read(request, self._settings.report_bytes_max)
+        body = await read_bytes(request, self._settings.report_bytes_max)
         try:
             report = ServerReport.model_validate_json(body)
         except ValidationError as error:
-            raise _bad_body(error) from error
+            raise bad_body(error) from error
         now_s, utc = self._clock.now(), self._clock.utc()
-        return _json(self._manager.report(report, now_s, utc))
+        return json_answer(self._manager.report(report, now_s, utc))
 
     # What there is.
 
@@ -212,43 +230,43 @@ class ManagerApi:
     async def get_servers(self, request: web.Request) -> web.Response:
         now_s = self._clock.now()
         servers = [server_answer(server, now_s) for server in self._manager.fleet]
-        return _answer(ServersAnswer(servers=servers))
+        return answered(ServersAnswer(servers=servers))
 
     async def get_regions(self, request: web.Request) -> web.Response:
-        return _answer(RegionsAnswer(regions=region_answers(self._manager, self._clock.utc())))
+        return answered(RegionsAnswer(regions=region_answers(self._manager, self._clock.utc())))
 
     async def get_channels(self, request: web.Request) -> web.Response:
-        return _answer(ChannelsAnswer(channels=channel_answers(self._manager)))
+        return answered(ChannelsAnswer(channels=channel_answers(self._manager)))
 
     async def get_decisions(self, request: web.Request) -> web.Response:
-        limit = _number(request, "limit", 100, _DECISIONS_MAX)
+        limit = number_in(request, "limit", 100, _DECISIONS_MAX)
         found = self._manager.logbook.decisions(request.query.get("after"), limit)
         answers = [DecisionAnswer.model_validate(record) for record in found]
-        return _answer(DecisionsAnswer(decisions=answers))
+        return answered(DecisionsAnswer(decisions=answers))
 
     async def get_decisions_id(self, request: web.Request) -> web.Response:
         number = request.match_info["id"]
         found = self._manager.logbook.decision(number)
         if found is not None:
             so_far = self._manager.outcomes.so_far(number)
-            return _answer(one_decision(asdict(found), so_far, remembered=True))
+            return answered(one_decision(asdict(found), so_far, remembered=True))
         row = await self._operations.old_decision(number[:_ID_CHARACTERS_MAX])
         if row is None:
             count = self._manager.logbook.count
-            raise _not_found("id", number, _ids(self._manager.boot, count))
-        return _answer(one_decision(row, None, remembered=False))
+            raise not_found("id", number, _ids(self._manager.boot, count))
+        return answered(one_decision(row, None, remembered=False))
 
     async def get_shadow(self, request: web.Request) -> web.Response:
-        return _answer(ShadowAnswer.model_validate(self._manager.outcomes.shadow.told()))
+        return answered(ShadowAnswer.model_validate(self._manager.outcomes.shadow.told()))
 
     async def get_forecasts(self, request: web.Request) -> web.Response:
-        return _answer(forecasts_answer(self._manager, self._clock.utc()))
+        return answered(forecasts_answer(self._manager, self._clock.utc()))
 
     async def get_calendar(self, request: web.Request) -> web.Response:
-        return _answer(CalendarAnswer(events=list(self._operations.calendar())))
+        return answered(CalendarAnswer(events=list(self._operations.calendar())))
 
     async def get_openapi_json(self, request: web.Request) -> web.Response:
-        return _json(json.dumps(describe(OPERATIONS, _API_VERSION)).encode())
+        return json_answer(json.dumps(describe(OPERATIONS, _API_VERSION)).encode())
 
     async def get_events(self, request: web.Request) -> web.StreamResponse:
         try:
@@ -261,51 +279,51 @@ class ManagerApi:
                 return response
         except TooManyWatchers:
             most = self._settings.watchers_max
-            return _refused(503, f"{most} watch already", headers={"Retry-After": "10"})
+            return refused(503, f"{most} watch already", headers={"Retry-After": "10"})
         except ConnectionResetError:
             return response
 
     # What operators want.
 
     async def put_pause(self, request: web.Request) -> web.Response:
-        body = await _body(request, PauseBody)
+        body = await read_body(request, PauseBody)
         return self._wish(lambda wishes: wishes.model_copy(update={"paused": body.paused}))
 
     async def put_shadow(self, request: web.Request) -> web.Response:
-        body = await _body(request, ShadowBody)
+        body = await read_body(request, ShadowBody)
         return self._wish(lambda wishes: wishes.model_copy(update={"shadow": body.shadow}))
 
     async def put_offset(self, request: web.Request) -> web.Response:
-        body = await _body(request, OffsetBody)
+        body = await read_body(request, OffsetBody)
         known = sorted(self._manager.regions())
         if body.region not in known:
-            raise _bad("region", body.region, known)
+            raise bad_value("region", body.region, known)
         until_utc = self._clock.utc() + body.for_s
         return self._wish(lambda w: w.with_offset(body.region, body.relays, until_utc))
 
     async def put_channels_channel_rung_cap(self, request: web.Request) -> web.Response:
-        body = await _body(request, RungCapBody)
+        body = await read_body(request, RungCapBody)
         name = request.match_info["channel"]
         shown = {answer.channel: answer for answer in channel_answers(self._manager)}
         if name not in shown:
-            raise _not_found("channel", name, sorted(shown))
+            raise not_found("channel", name, sorted(shown))
         channel = shown[name]
         if body.rung is not None and body.rung not in channel.ladder:
-            raise _bad("rung", body.rung, channel.ladder)
+            raise bad_value("rung", body.rung, channel.ladder)
         self._wish(lambda wishes: wishes.with_rung_cap(name, body.rung))
         sessions = sum(channel.rungs.values())
-        return _answer(RungCapAnswer(channel=name, rung_cap=body.rung, sessions=sessions))
+        return answered(RungCapAnswer(channel=name, rung_cap=body.rung, sessions=sessions))
 
     async def post_servers_server_drain(self, request: web.Request) -> web.Response:
         name = request.match_info["server"]
         if self._manager.fleet.get(name) is None:
-            raise _not_found("server", name, [server.id for server in self._manager.fleet])
+            raise not_found("server", name, [server.id for server in self._manager.fleet])
         self._manager.drain(name, self._clock.now(), self._clock.utc())
         self._operations.tick()
-        return _answer(DrainAnswer(draining=name))
+        return answered(DrainAnswer(draining=name))
 
     async def post_reload(self, request: web.Request) -> web.Response:
-        return _answer(await self._operations.reload())
+        return answered(await self._operations.reload())
 
     def _wish(self, change: Callable[[Any], Any]) -> web.Response:
         def changed(manager: Manager) -> None:
@@ -321,70 +339,10 @@ class ManagerApi:
     def _status(self) -> web.Response:
         operations = self._operations
         uptime_s, problem = operations.uptime_s(), operations.history_problem()
-        return _answer(status_answer(self._manager, uptime_s, problem))
-
-
-async def _read(request: web.Request, bytes_max: int) -> bytes:
-    """The body, if it is not longer."""
-    body = bytearray()
-    async for piece in request.content.iter_any():
-        body += piece
-        if len(body) > bytes_max:
-            raise web.HTTPRequestEntityTooLarge(
-                max_size=bytes_max,
-                actual_size=len(body),
-                text=json.dumps({"error": "too long", "allowed": f"{bytes_max} bytes"}),
-            )
-    return bytes(body)
-
-
-async def _body(request: web.Request, model: type[B]) -> B:
-    try:
-        return model.model_validate_json(await request.read())
-    except ValidationError as error:
-        raise _bad_body(error) from error
-
-
-def _bad_body(error: ValidationError) -> web.HTTPBadRequest:
-    first = error.errors(include_url=False)[0]
-    field = ".".join(map(str, first["loc"])) or "body"
-    value = first["input"] if isinstance(first["input"], str | int | float | bool | None) else None
-    return _bad(field, value, first["msg"] if field != "version" else VERSION)
-
-
-def _number(request: web.Request, name: str, default: int, most: int) -> int:
-    given = request.query.get(name, str(default))
-    if not (given.isascii() and given.isdigit() and 0 < int(given[:9]) <= most):
-        raise _bad(name, given, f"1 to {most}")
-    return int(given)
-
-
-def _answer(model: BaseModel) -> web.Response:
-    return _json(model.model_dump_json().encode())
-
-
-def _json(body: bytes) -> web.Response:
-    return web.Response(body=body, content_type="application/json")
-
-
-def _refused(
-    status: int, error: str, *, allowed: str | None = None, headers: dict[str, str] | None = None
-) -> web.Response:
-    told = {"error": error} | ({"allowed": allowed} if allowed is not None else {})
-    return web.json_response(told, status=status, headers=headers)
+        return answered(status_answer(self._manager, uptime_s, problem))
 
 
 def _ids(boot: str, count: int) -> str:
     if not count:
         return "nothing was decided yet; older ones as long as the history keeps them"
     return f"{boot}-1 to {boot}-{count}, and older ones as long as the history keeps them"
-
-
-def _bad(field: str, value: object, allowed: object) -> web.HTTPBadRequest:
-    text = {"error": f"{field} cannot be used", "field": field, "value": value, "allowed": allowed}
-    return web.HTTPBadRequest(text=json.dumps(text))
-
-
-def _not_found(field: str, value: object, allowed: object) -> web.HTTPNotFound:
-    text = {"error": f"unknown {field}", "field": field, "value": value, "allowed": allowed}
-    return web.HTTPNotFound(text=json.dumps(text))

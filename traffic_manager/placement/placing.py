@@ -11,9 +11,10 @@ last one, and nothing is ended for want of knowledge.
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
-from surgecast.control.messages import ServerReport
+from surgecast.control.messages import ServerReport, Signature
 from surgecast.control.transcoding import Role, TaskOrder, TaskReport, WorkerDirective, WorkerReport
 from surgecast.errors import RemoteError
 from traffic_manager.placement import words
@@ -380,6 +381,26 @@ class Placing:
             new = self.tasks.want(task.channel, task.role, now_s, utc, follows=task.id)
             self._place(new, choice, now_s, utc, rule, why)
         return choice
+
+    def move_by_hand(
+        self, task: Task, now_s: float, utc: float, *, to: str | None = None
+    ) -> Choice:
+        """As an operator asks for it. Raises RemoteError for a task that does not run."""
+        if task.state not in ("running", "adjusting") or task.follows:
+            raise RemoteError(f"{task.channel} is {task.state}; only what runs can be moved")
+        return self.move(task, "operator_move", "the operator asked for it", now_s, utc, to=to)
+
+    def would_place(
+        self, channel: str, role: Role, signature: Signature | None, now_s: float
+    ) -> Choice:
+        """Where a channel would go now; with another signature than it has, where one is given."""
+        wanted = self.known.wanted(channel, role)
+        wanted = wanted if signature is None else replace(wanted, signature=signature)
+        return self.known.consider(wanted, now_s)
+
+    def try_again(self, channel: str, role: Role) -> None:
+        """Do not wait any longer before a channel is tried again."""
+        self.retries.went_well((channel, role))
 
     def _finish_move(self, task: Task, now_s: float, utc: float) -> None:
         """The one it follows ends when its media was taken; it goes on when that takes too long."""

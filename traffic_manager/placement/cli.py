@@ -1,0 +1,91 @@
+"""`surgecast place`: which worker would take a channel, and why; predicted against realised."""
+
+import argparse
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from surgecast.config import load
+from surgecast.errors import ConfigError, RemoteError
+from traffic_manager.placement.channel_file import ChannelFile, channel_in
+from traffic_manager.placement.pages import placement_page, tasks_page
+from traffic_manager.record.why_cli import MANAGER, TOKEN_VARIABLE, problem
+
+_TIMEOUT_S = 10.0
+_BYTES_MAX = 50_000_000
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `surgecast place`."""
+    parser.description = "Which worker would take a channel, why, and what it is predicted to cost."
+    parser.add_argument(
+        "file", nargs="?", type=Path, help="YAML with `channels`, as an origin's; see --list"
+    )
+    parser.add_argument("--channel", help="of the file, where it has more than one")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="ask and do nothing; without it, a channel that "
+        "waits for a worker is tried at once"
+    )  # fmt: skip
+    parser.add_argument(
+        "--list", action="store_true", help="tasks that run: predicted and realised cores"
+    )
+    parser.add_argument("--manager", metavar="URL", default=MANAGER, help=f"default: {MANAGER}")
+    parser.add_argument(
+        "--token",
+        default=os.environ.get(TOKEN_VARIABLE),
+        help=f"of operators; default: ${TOKEN_VARIABLE}, none on the same machine",
+    )
+    parser.add_argument("--json", action="store_true", help="print what was answered")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print a choice or the tasks; 1 for a channel that no worker can take."""
+    if not args.manager.startswith(("http://", "https://")):
+        raise ConfigError(f"--manager {args.manager}: expected an http or https URL")
+    if args.list == (args.file is not None):
+        raise ConfigError("either a YAML file with a channel, or --list")
+    url = f"{args.manager.rstrip('/')}/api/v1"
+    if args.list:
+        answer = _ask(f"{url}/tasks", args.token, None)
+        _show(args, answer, "")
+        return 0
+    told = channel_in(load(args.file, ChannelFile), args.channel)
+    body: dict[str, Any] = {"channel": told.channel, "dry_run": args.dry_run}
+    if args.dry_run:
+        body["signature"] = told.signature.model_dump(mode="json")
+    answer = _ask(f"{url}/placements", args.token, body)
+    _show(args, answer, told.assumed if args.dry_run else "")
+    return 0 if answer["kind"] == "placed" else 1
+
+
+def _show(args: argparse.Namespace, answer: Any, assumed: str) -> None:
+    if args.json:
+        sys.stdout.write(json.dumps(answer) + "\n")
+    elif args.list:
+        Console().print(tasks_page(answer))
+    else:
+        Console().print(placement_page(answer, assumed))
+
+
+def _ask(url: str, token: str | None, body: Any) -> Any:
+    """The JSON of an answer. Raises RemoteError with what the other side said."""
+    headers = {"Content-Type": "application/json"}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data=data, headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
+            return json.loads(answer.read(_BYTES_MAX))
+    except urllib.error.HTTPError as error:
+        with error:
+            raise RemoteError(problem(error.code, error.read(_BYTES_MAX))) from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise RemoteError(f"no manager answers at {url}: {reason}") from error
