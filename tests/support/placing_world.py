@@ -246,7 +246,7 @@ class World:
             cpu_cores=one.used_cores,
             cpu_cores_mean=one.used_cores if goes else None,
             lag_s=one.lag_s,
-            preset=one.order.preset,
+            preset=one.order.preset or self.signatures[one.order.channel].preset,
             shed=one.order.shed,
         )
 

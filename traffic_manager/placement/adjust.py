@@ -89,11 +89,13 @@ class _Undo:
 class Adjuster:
     """Watches one task through its life."""
 
-    def __init__(self, settings: AdjustSettings) -> None:
+    def __init__(self, settings: AdjustSettings, *, adopted_cores: float | None = None) -> None:
+        """`adopted_cores` are reserved for a task that is adopted with less than all it should
+        have: that is a step to be undone, whoever took it."""
         self.settings = settings
         self.slow_since_s: float | None = None
         self.acted_at_s: float | None = None
-        self._taken: list[_Undo] = []
+        self._taken = [] if adopted_cores is None else [_Undo("", (), adopted_cores)]
         self._room_since_s: float | None = None
         self._undone_at_s: float | None = None
         self._failures = 0

@@ -103,6 +103,11 @@ class Known:
         form = None if whole is None else reduced(whole, task.preset, task.shed)
         return Load(task.channel, form, self._measured(task) or self._expected(task, form))
 
+    def preset_of(self, task: Task) -> str:
+        """Instead of that of its signature; workers report that one by name too."""
+        whole = self.signature(task.channel)
+        return "" if whole is not None and task.preset == whole.preset else task.preset
+
     def _measured(self, task: Task) -> Cost | None:
         used = words.realised_cores(task)
         worker = self.workers.get(task.worker)
@@ -113,7 +118,7 @@ class Known:
 
     def _expected(self, task: Task, form: Signature | None) -> Cost:
         worker = self.workers.get(task.worker)
-        if form is not None and worker is not None and (task.preset or task.shed):
+        if form is not None and worker is not None and (self.preset_of(task) or task.shed):
             return self.model.cost(task.channel, form, self.view_alone(worker).machine)
         unseen = Cost(self.settings.unseen_cores, _UNSEEN_SIGMA_LOG, "its source is not known")
         return task.cost or unseen
@@ -144,7 +149,7 @@ class Known:
             task.channel,
             self.signature(task.channel),
             self.view_alone(worker).machine,
-            task.preset,
+            self.preset_of(task),
             task.shed,
             tuple(rung for rung in said.shed if rung not in task.shed),
             said.speed or 0.0,

@@ -122,8 +122,7 @@ class Placing:
 
     def _hear(self, task: Task, said: TaskReport, now_s: float, utc: float) -> None:
         task = self.tasks.change(task.id, report=said)
-        whole = not said.shed and not said.preset
-        if said.signature is not None and whole:
+        if said.signature is not None and not task.preset:
             self.known.signatures[task.channel] = said.signature
         if said.state in ("ended", "failed"):
             over: Over = "ended" if task.state == "moving" else "failed"
@@ -217,7 +216,7 @@ class Placing:
                     origin=want.url,
                     spec=want.said.spec,
                     cores=self.reservations.of_task(task.id),
-                    preset=task.preset,
+                    preset=self.known.preset_of(task),
                     shed=list(task.shed),
                 )
             )
@@ -429,7 +428,7 @@ class Placing:
             return
         if now_s - (task.running_at_s or now_s) >= _WELL_AFTER_S:
             self.retries.went_well(task.place)
-        adjuster = self._adjusters.setdefault(task.id, Adjuster(self.settings.adjust))
+        adjuster = self._adjuster(task)
         at = self.known.situation(task, worker, said)
         if task.state == "adjusting" and now_s - task.since_s >= self.settings.adjust.cooldown_s:
             task = self.tasks.move(task.id, "running", now_s)
@@ -442,6 +441,15 @@ class Placing:
             step = adjuster.stays(now_s, f"{step.why}; {choice.why}")
         if step is not None:
             self._carry_out(step, at, task, now_s, utc)
+
+    def _adjuster(self, task: Task) -> Adjuster:
+        found = self._adjusters.get(task.id)
+        if found is None:
+            less = self.known.preset_of(task) or task.shed
+            cores = self.reservations.of_task(task.id) if less else None
+            found = Adjuster(self.settings.adjust, adopted_cores=cores)
+            self._adjusters[task.id] = found
+        return found
 
     def _carry_out(self, step: Step, at: Situation, task: Task, now_s: float, utc: float) -> None:
         worker = self.workers.get(task.worker)

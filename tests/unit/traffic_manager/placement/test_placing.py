@@ -272,3 +272,21 @@ def test_nonsense_is_cut_counted_and_told() -> None:
     assert task.report is not None and task.report.speed is None and task.report.cpu_cores <= 1.5
     with pytest.raises(RemoteError, match="version"):
         w.placing.worker_reported(report.model_copy(update={"version": 9}), w.now_s, w.utc)
+
+
+def test_what_a_former_manager_took_away_comes_back_when_there_is_room() -> None:
+    w = world()
+    w.add("a", 1.0)
+    w.want("news", 0.9, really=1.5)
+    w.run(20)
+    [before] = w.workers["a"].tasks.values()
+    assert before.order.preset
+    w.restart()
+    w.run(6)
+    [after] = w.workers["a"].tasks.values()
+    assert after.order == before.order.model_copy(update={"cores": after.order.cores})
+    w.truth["news"] = 0.5
+    w.run(40)
+    [task] = w.placing.tasks
+    assert (w.placing.known.preset_of(task), task.shed) == ("", ())
+    assert w.discontinuities["news"] == 0, "the lease was the same all the time"
