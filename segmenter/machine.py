@@ -7,7 +7,7 @@ brings a rung back reserves what it will cost, so that two do not spend the same
 
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,10 +39,12 @@ class Machine:
         proc: Path = _PROC,
         cgroups: Path = _CGROUPS,
         within: Callable[[], tuple[float, float] | None] | None = None,
+        cpus: Callable[[], Collection[int]] | None = None,
     ) -> None:
-        """`within` tells of a limit that is not our own: cores allowed and CPU time used, None
-        where nothing is limited."""
+        """A part of the machine that is not our own: `within` tells of its limit, cores allowed
+        and CPU time used, None where nothing is limited; `cpus`, which cores it has."""
         self._within = within or (lambda: None)
+        self._cpus = cpus or (lambda: os.sched_getaffinity(0))
         self._clock = clock
         self._proc = proc
         self._groups = _groups(proc, cgroups)
@@ -60,7 +62,7 @@ class Machine:
 
     def idle_s(self) -> tuple[float, int]:
         """Idle time of the cores that we may use, since the machine started; and their number."""
-        mine = os.sched_getaffinity(0)
+        mine = self._cpus()
         text = (self._proc / "stat").read_text(encoding="ascii")
         return idle_s(text, mine), len(mine)
 
@@ -78,7 +80,7 @@ class RoomMeter:
         self._machine = machine
         self._clock = clock
         self._last: tuple[float, float, float] | None = None
-        self._room = Room(float(len(os.sched_getaffinity(0))), 0.0)
+        self._room = Room(float(machine.idle_s()[1]), 0.0)
 
     def read(self) -> Room:
         """What was idle since the last time; nothing the first time."""
@@ -174,7 +176,7 @@ def _groups(proc: Path, cgroups: Path) -> list[_Group]:
     return [_Group(folder) for folder in dict.fromkeys(folders)]
 
 
-def idle_s(stat: str, cores: set[int]) -> float:
+def idle_s(stat: str, cores: Collection[int]) -> float:
     """From `/proc/stat`: idle time and waits for disks of `cores`."""
     ticks = 0
     for line in stat.splitlines():

@@ -19,7 +19,7 @@ from segmenter.worker.quota import TaskQuota, open_quotas
 from segmenter.worker.running import Encoding
 from segmenter.worker.settings import MetricsSettings, WorkerSettings
 from segmenter.worker.worker import Host, Worker
-from surgecast.clock import RealClock
+from surgecast.clock import Clock, RealClock
 from surgecast.control.transcoding import TaskOrder
 from surgecast.errors import LocalError
 from surgecast.log import Log
@@ -35,20 +35,21 @@ async def run_worker(settings: WorkerSettings, started: Callable[[Worker], None]
     """
     found, clock, offer = ffmpeg.find(settings.ffmpeg), RealClock(), settings.offer
     machine = Machine(clock)
+    room = RoomMeter(machine, clock)
     host = Host(secrets.token_hex(8), cpu_model(), tuple(await working_encoders(found)))
+    if not isinstance(offer.cores, str) and offer.cores > (there := room.read().cores):
+        _log.warning("more cores are offered than there are", offered=offer.cores, there=there)
     cores = None if isinstance(offer.cores, str) else offer.cores
     parent, name = offer.cgroup_parent, settings.worker.id
     with closing(open_quotas(offer.quota, name, cores, parent=parent, clock=clock)) as quotas:
         async with Feeds(found) as feeds:
 
             def make(order: TaskOrder, quota: TaskQuota) -> Encoding:
-                own = Machine(clock, within=lambda: _limit(quota))
                 return RemoteEncoding(
                     order,
                     ffmpeg=found,
                     feeds=feeds,
-                    # What is idle outside of its quota is not there for it.
-                    machine=machine if quotas.kind == "none" else own,
+                    machine=_share(machine, quota, clock),
                     clock=clock,
                     token=settings.control.token,
                 )
@@ -58,7 +59,7 @@ async def run_worker(settings: WorkerSettings, started: Callable[[Worker], None]
                 host,
                 make=make,
                 quotas=quotas,
-                room=RoomMeter(machine, clock).read,
+                room=room.read,
                 prober=Prober(found, settings.complexity),
                 clock=clock,
                 jitter=random.random,
@@ -78,9 +79,14 @@ async def run_worker(settings: WorkerSettings, started: Callable[[Worker], None]
                 await worker.run()
 
 
-def _limit(quota: TaskQuota) -> tuple[float, float] | None:
-    cores = quota.cores
-    return None if cores is None else (cores, quota.cpu_s())
+def _share(machine: Machine, quota: TaskQuota, clock: Clock) -> Machine:
+    """The machine as a task has it: what is idle outside of its quota is not there for it."""
+    cpus, cores = quota.cpus, quota.cores
+    if cpus is not None:
+        return Machine(clock, cpus=lambda: quota.cpus or cpus)
+    if cores is None:
+        return machine
+    return Machine(clock, within=lambda: (quota.cores or cores, quota.cpu_s()))
 
 
 @asynccontextmanager

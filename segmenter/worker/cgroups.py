@@ -200,6 +200,11 @@ class _CgroupTask:
     def cores(self) -> float | None:
         return self._cores
 
+    @property
+    def cpus(self) -> None:
+        """Those of the worker."""
+        return None
+
     def set_cores(self, cores: float | None) -> None:
         wanted = self._quotas.within(cores)
         if wanted == self._cores:

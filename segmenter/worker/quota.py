@@ -11,7 +11,7 @@ to it from their first instruction on.
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -36,6 +36,11 @@ class TaskQuota(Protocol):
     @property
     def cores(self) -> float | None:
         """In force now; None where nothing is held back."""
+        ...
+
+    @property
+    def cpus(self) -> Collection[int] | None:
+        """The numbers of its cores, where it has whole ones."""
         ...
 
     def set_cores(self, cores: float | None) -> None:
@@ -155,6 +160,10 @@ class _ProcessTask:
     def cores(self) -> float | None:
         return None
 
+    @property
+    def cpus(self) -> Collection[int] | None:
+        return None
+
     def set_cores(self, cores: float | None) -> None:
         """Nothing is held back."""
 
@@ -258,6 +267,10 @@ class _AffinityTask(_ProcessTask):
     @property
     def cores(self) -> float | None:
         return float(len(self._chosen))
+
+    @property
+    def cpus(self) -> Collection[int]:
+        return self._chosen
 
     def set_cores(self, cores: float | None) -> None:
         self._quotas.give_back(self._chosen, self._wanted)

@@ -45,6 +45,29 @@ def test_idle_cores_are_measured_from_one_reading_to_the_next(proc: Path, tmp_pa
     assert meter.read().cores == CORES
 
 
+def test_a_share_of_the_machine_has_no_more_than_its_limit(proc: Path, tmp_path: Path) -> None:
+    """What is idle beside a quota that is used up is not there for who has it."""
+    clock, used_s = ManualClock(), [0.0]
+    machine = Machine(clock, proc, tmp_path, within=lambda: (0.5, used_s[0]))
+    meter = RoomMeter(machine, clock)
+    meter.read()
+    for share, idle in ((0.5, 0.0), (0.125, 0.375)):
+        clock.advance(4.0)
+        used_s[0] += 4.0 * share
+        (proc / "stat").write_text(stat(round(clock.now()) * TICKS))
+        assert meter.read().cores == 0.5
+        assert meter.read().idle_cores == pytest.approx(idle)
+
+
+def test_a_share_of_whole_cores_has_what_is_idle_on_these(proc: Path, tmp_path: Path) -> None:
+    clock = ManualClock()
+    meter = RoomMeter(Machine(clock, proc, tmp_path, cpus=lambda: {0}), clock)
+    meter.read()
+    clock.advance(2.0)
+    (proc / "stat").write_text(stat(TICKS))
+    assert (meter.read().cores, meter.read().idle_cores) == (1.0, pytest.approx(0.5))
+
+
 def test_what_a_channel_reserved_is_not_idle_for_another(proc: Path, tmp_path: Path) -> None:
     clock = ManualClock()
     machine = Machine(clock, proc, tmp_path)
