@@ -15,7 +15,7 @@ import numpy as np
 
 from simulation.evaluate.dataset import RANDOM, DataSet, folds
 from surgecast.errors import LocalError
-from traffic_manager.placement.predictors.base import Predictor, Table, Values
+from traffic_manager.placement.predictors.base import RECENT_MAX, Predictor, Table, Values
 from traffic_manager.placement.predictors.kinds import make_predictor
 
 Progress = Callable[[str], None]
@@ -68,6 +68,7 @@ class Verdict:
     """The same in CPU time: what it is where nothing else runs."""
     refit_s: float
     """With a sample more, of bounded history."""
+    refit_cpu_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,7 @@ def _judged(
         float(np.median(one_ms)),
         float(np.quantile(one_ms, 0.99)),
         float(np.quantile(cpu_ms, 0.99)),
-        _refit_s(predictor, judged),
+        *_refit_s(predictor, judged),
     )
 
 
@@ -219,11 +220,12 @@ def _one_row_ms(predictor: Predictor, table: Table) -> tuple[Values, Values]:
     return np.asarray(took_ms[_WARM_ROWS:]), np.asarray(cpu_ms[_WARM_ROWS:])
 
 
-def _refit_s(predictor: Predictor, table: Table) -> float:
-    """How long it takes to learn one sample more, with all the history that is kept."""
-    for row in range(min(len(table), 1000)):
+def _refit_s(predictor: Predictor, table: Table) -> tuple[float, float]:
+    """How long it takes to learn one sample more, with all the history that is kept: by the clock,
+    and of the CPU."""
+    for row in range(min(len(table), RECENT_MAX)):
         features = dict(zip(table.names, table.rows[row].tolist(), strict=True))
         predictor.learn(features, float(table.values[row]))
-    began_s = time.perf_counter()
+    began_s, began_cpu_s = time.perf_counter(), time.process_time()
     predictor.refit()
-    return time.perf_counter() - began_s
+    return time.perf_counter() - began_s, time.process_time() - began_cpu_s

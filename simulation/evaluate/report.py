@@ -45,7 +45,7 @@ def _errors(outcome: Outcome, verdicts: Sequence[Verdict]) -> Table:
 def _costs(verdicts: Sequence[Verdict]) -> Table:
     table = Table(title="one row in ms, fits in s", title_justify="left", box=SIMPLE_HEAD)
     table.add_column("kind", no_wrap=True)
-    for heading in ("median", "p99", "p99 CPU", "fit", "refit"):
+    for heading in ("median", "p99", "p99 CPU", "fit", "refit", "refit CPU"):
         table.add_column(heading, justify="right")
     for verdict in verdicts:
         table.add_row(
@@ -55,6 +55,7 @@ def _costs(verdicts: Sequence[Verdict]) -> Table:
             f"{verdict.one_row_cpu_p99_ms:.3f}",
             _significant(verdict.fit_s),
             f"{verdict.refit_s:.2f}",
+            f"{verdict.refit_cpu_s:.2f}",
         )
     return table
 

@@ -218,6 +218,28 @@ def test_a_refit_learns_from_what_came_and_keeps_what_was(kind):
     assert np.median(np.abs(np.log(predictor.predict_all(table) / table.values))) < 0.6
 
 
+@every
+def test_uncertainty_follows_errors_on_what_was_not_learned_yet(kind):
+    predictor, table = taught(kind), encodes(seed=8, rows=80)
+    generator = np.random.default_rng(8)
+    for row, value in zip(table.rows, table.values, strict=True):
+        wild = float(value * generator.lognormal(0, 2.5))
+        predictor.learn(dict(zip(NAMES, row, strict=True)), wild)
+    before = predictor.sigma_log
+    predictor.refit()
+    assert predictor.sigma_log > max(1.5, before)
+
+
+@every
+def test_probes_of_a_group_move_all_of_its_rows_and_none_moves_nothing(kind):
+    predictor, table = taught(kind), encodes(seed=6, rows=12)
+    none = np.empty(0, dtype=np.int64)
+    assert not predictor.adjustment(table, none, np.empty(0)).any()
+    twice = predictor.adjustment(table, np.arange(6), np.full(6, math.log(2)))
+    assert twice.shape == (12,) and (twice > 0).all() and (twice < math.log(2) * 1.01).all()
+    assert np.isfinite(predictor.adjustment(table, np.arange(1), np.array([300.0]))).all()
+
+
 def test_what_is_kept_for_a_refit_is_bounded():
     predictor = taught("mean_per_rendition", encodes(rows=KEPT_MAX + 500))
     for number in range(RECENT_MAX + 50):

@@ -59,8 +59,8 @@ class Dqn(Predictor):
         error = np.log(table.values) - np.log(self.predict_all(table))
         self.sigma_log = max(_SIGMA_MIN, float(np.quantile(np.abs(error), 0.6827)))
 
-    def _measured_sigma(self, rows: Values, values: Values, groups: Any, generator: Any) -> float:
-        return _SIGMA_MIN
+    def _errors_held_out(self, rows: Values, values: Values, groups: Any, generator: Any) -> None:
+        return None
 
     def _scaled(self, rows: Values) -> Values:
         return np.clip((rows - self._mean) / self._scale, -10, 10)

@@ -40,6 +40,9 @@ _HELD_OUT = 0.2
 """Share of rows (of groups, where there are some) that the uncertainty is measured on."""
 _HELD_OUT_ROWS_MIN = 20
 _JUDGED_ROWS_MAX = 10_000
+_ERRORS_MAX = 60
+_SHIFT_MAX = 5.0
+"""A probe further off than e**that says that the predictor knows nothing, not by how much."""
 _SIGMA_UNKNOWN = 0.5
 """Where there were too few rows to measure it."""
 _SIGMA_MIN = 0.01
@@ -116,6 +119,8 @@ class Predictor(ABC):
         self._high: Values = np.empty(0)
         self._kept: tuple[Values, Values] = (np.empty((0, 0)), np.empty(0))
         self._recent: deque[tuple[dict[str, float], float]] = deque(maxlen=RECENT_MAX)
+        self._errors: deque[float] = deque(maxlen=_ERRORS_MAX)
+        """Logarithms, of rows before they were learned."""
 
     @property
     def fitted(self) -> bool:
@@ -123,16 +128,7 @@ class Predictor(ABC):
 
     def fit(self, table: Table) -> None:
         """Learn anew from these rows. Raises ValueError for rows that cannot be learned from."""
-        names, rows, values = _checked(table)
-        self._median = np.nanmedian(rows, axis=0)
-        self._low, self._high = np.nanmin(rows, axis=0), np.nanmax(rows, axis=0)
-        self.names = names
-        complete = np.where(np.isnan(rows), self._median, rows)
-        generator = np.random.default_rng(self.seed)
-        self._fit_and_measure(complete, values, table.groups, generator)
-        some = generator.permutation(len(values))[:KEPT_MAX]
-        self._kept = (complete[some], values[some])
-        self.refit_wanted, self.rows = 0, len(values)
+        self._fit_table(table, is_measured=True)
 
     def learn(self, features: Mapping[str, float], value: float) -> None:
         """Note one row for the next `refit`. Raises ValueError for a value that cannot be."""
@@ -140,6 +136,8 @@ class Predictor(ABC):
             raise ValueError(f"value {value}; allowed: a finite number above 0")
         if len(features) > FEATURES_MAX:
             raise ValueError(f"{len(features)} features; allowed: at most {FEATURES_MAX}")
+        if self.fitted:
+            self._errors.append(math.log(value / self.predict(features).value))
         self._recent.append(({name: float(of) for name, of in features.items()}, float(value)))
         self.refit_wanted += 1
 
@@ -148,15 +146,19 @@ class Predictor(ABC):
         return list(self._recent)[-count:] if count > 0 else []
 
     def refit(self) -> None:
-        """Fit anew: to rows kept from the last `fit`, and to those learned since."""
+        """Fit anew: to rows kept from the last `fit`, and to those learned since. How far off it
+        is was seen on these before they were learned from, and takes no second fit."""
         recent = list(self._recent)
         table = Table.of([row for row, _ in recent], [value for _, value in recent])
-        if self.fitted:
-            table = _joined(Table(self.names, *self._kept), table)
-        kept = self._kept if self.fitted else None
-        self.fit(table)
-        if kept is not None and kept[0].shape[1] == len(self.names):
+        if not self.fitted:
+            self.fit(table)
+            return
+        kept = self._kept
+        self._fit_table(_joined(Table(self.names, *kept), table), is_measured=False)
+        if kept[0].shape[1] == len(self.names):
             self._kept = kept
+        if len(self._errors) >= _HELD_OUT_ROWS_MIN:
+            self.sigma_log = spread(np.asarray(self._errors))
 
     def predict(self, features: Mapping[str, float]) -> Prediction:
         """Of features by name. Raises ValueError before the first fit."""
@@ -186,7 +188,8 @@ class Predictor(ABC):
         shift = 0.0
         if len(probed):
             noise = self.sigma_within**2 / len(probed)
-            shift = float(np.median(logs)) * self.sigma_group**2 / (self.sigma_group**2 + noise)
+            shift = float(np.clip(np.median(logs), -_SHIFT_MAX, _SHIFT_MAX))
+            shift *= self.sigma_group**2 / (self.sigma_group**2 + noise)
         return np.full(len(table.rows), shift)
 
     def save(self) -> bytes:
@@ -202,6 +205,7 @@ class Predictor(ABC):
             "high": packed(self._high),
             "kept": [packed(self._kept[0]), packed(self._kept[1])],
             "recent": list(self._recent),
+            "errors": list(self._errors),
             "model": self._state() if self.fitted else None,
         }
         return saving.written(self.kind, state)
@@ -219,6 +223,8 @@ class Predictor(ABC):
             self._kept = (unpacked(state["kept"][0]), unpacked(state["kept"][1]))
             self._recent.clear()
             self._recent.extend((dict(row), float(value)) for row, value in state["recent"])
+            self._errors.clear()
+            self._errors.extend(map(float, state["errors"]))
             for bounds in (self._median, self._low, self._high):
                 if bounds.shape != (len(self.names),):
                     raise ValueError(f"{len(self.names)} features, bounds of {bounds.shape}")
@@ -263,6 +269,21 @@ class Predictor(ABC):
     def _must_be_fitted(self) -> None:
         if not self.fitted:
             raise ValueError(f"the predictor ({self.kind}) has learned nothing yet")
+
+    def _fit_table(self, table: Table, *, is_measured: bool) -> None:
+        names, rows, values = _checked(table)
+        self._median = np.nanmedian(rows, axis=0)
+        self._low, self._high = np.nanmin(rows, axis=0), np.nanmax(rows, axis=0)
+        self.names = names
+        complete = np.where(np.isnan(rows), self._median, rows)
+        generator = np.random.default_rng(self.seed)
+        if is_measured:
+            self._fit_and_measure(complete, values, table.groups, generator)
+        else:
+            self._fit(complete, values)
+        some = generator.permutation(len(values))[:KEPT_MAX]
+        self._kept = (complete[some], values[some])
+        self.refit_wanted, self.rows = 0, len(values)
 
     def _fit_and_measure(
         self,

@@ -98,11 +98,8 @@ class Profile(Predictor):
         if self.fitted and not self._of_group.all():
             self._take_as_shown()
             return
-        names, self._kernels = self.names, self._curves.process.kernels if self.fitted else None
+        self._kernels = self._curves.process.kernels if self.fitted else None
         super().refit()
-        if self.names != names and self._kernels is not None:
-            self._kernels = None
-            super().refit()
         self._kernels = None
 
     def _fit(self, rows: Values, values: Values) -> None:
