@@ -8,6 +8,7 @@ surgecast evaluate placement DIR                     # tables of what is there
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from rich.console import Console
 
 from simulation.evaluate.placement import figures, grid, measuring, report, response, settings
 from simulation.evaluate.placement.blocks import STUDIES, Block, schedule
-from simulation.evaluate.placement.figures import Figures
+from simulation.evaluate.placement.figures import REAL, Figures
 from simulation.evaluate.placement.makers import Known
 from simulation.evaluate.placement.measuring import Bench
 from simulation.evaluate.placement.policies import GOALS, NAMES
@@ -35,6 +36,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = "Compare policies of placement on real FFmpeg tasks under CPU quotas."
     parser.add_argument("folder", type=Path, metavar="DIR", help="of all records; made if missing")
     parser.add_argument("--config", type=Path, help="another experiment than the one shipped")
+    parser.add_argument(
+        "--clock", type=float, default=1.0, help="0.5: tasks come and go in half the time"
+    )
     parser.add_argument(
         "--measure-grid", type=_duration, metavar="TIME", help="limits first, then sets of tasks"
     )
@@ -58,7 +62,10 @@ def run(args: argparse.Namespace) -> int:
         from simulation.evaluate.placement import plots
 
         plots.check_there()
-    experiment = settings.read(args.config)
+    if not 0.1 <= args.clock <= 10:
+        raise ConfigError(f"--clock {args.clock:g}; allowed: 0.1 to 10")
+    experiment = settings.read(args.config, args.clock)
+    settings.keep(settings.read(args.config), args.folder)
     bench = measuring.ready(experiment, args.folder)
     if args.measure_grid:
         measuring.measure_limits(bench, _tell)
@@ -66,13 +73,14 @@ def run(args: argparse.Namespace) -> int:
     known = _known(bench)
     blocks = list(_blocks(args))
     if args.run:
-        runs = Runs(known, fleet(experiment.workers), _real(bench), args.length)
+        where = f"{REAL}{_clock(args)}"
+        runs = Runs(known, fleet(experiment.workers), _records(bench, where), args.length, where)
         runs.real(bench, blocks, _tell)
     if args.simulate:
         for where, workers in _fleets(bench):
-            Runs(known, workers, _simulated(bench, where), args.length, where).simulated(
-                blocks, _tell
-            )
+            where += _clock(args)
+            runs = Runs(known, workers, _records(bench, where), args.length, where)
+            runs.simulated(blocks, _tell)
     _report(args, bench, known)
     return 0
 
@@ -103,20 +111,21 @@ def _fleets(bench: Bench) -> Iterator[tuple[str, tuple[Worker, ...]]]:
         yield f"{where} of {len(workers)} workers and {cores:g} cores", workers
 
 
-def _real(bench: Bench) -> Records:
-    return Records(bench.folder / "real.jsonl")
+def _clock(args: argparse.Namespace) -> str:
+    """What comes of a scaled clock is told apart."""
+    return "" if args.clock == 1.0 else f", clock {args.clock:g}"
 
 
-def _simulated(bench: Bench, where: str) -> Records:
-    return Records(bench.folder / f"simulated-{where.replace(' ', '-')}.jsonl")
+def _records(bench: Bench, where: str) -> Records:
+    return Records(bench.folder / f"runs-{re.sub('[ ,]+', '-', where)}.jsonl")
 
 
 def _report(args: argparse.Namespace, bench: Bench, known: Known) -> None:
     samples = known.samples
     _, judged = grid.split(bench.settings.grid, samples)
     fitness = response.judge(known.response, judged, samples) if judged else None
-    records = [_real(bench), *(_simulated(bench, where) for where, _ in _fleets(bench))]
-    rows = [row for one in records for row in one]
+    paths = sorted(bench.folder.glob("runs-*.jsonl"))
+    rows = [row for path in paths for row in Records(path)]
     found = Figures(fitness, figures.comparisons(rows, bench.settings), figures.drift(rows))
     Console().print(report.as_text(found))
     try:

@@ -21,6 +21,8 @@ from simulation.evaluate.placement.response import Fitness
 from simulation.evaluate.placement.samples import Measured
 from simulation.evaluate.placement.settings import ExperimentSettings
 
+REAL = "real"
+"""Where real tasks ran; what comes after it tells a scaled clock."""
 NEW_SAMPLES = 10
 COLD_SAMPLES = 100
 """Within so many a new rendition, and a cold start, are to be right nine times in ten."""
@@ -45,7 +47,6 @@ class Comparison:
     """Policies on the same traces."""
 
     where: str
-    """`real`, or the name of a simulated fleet."""
     study: str
     goal: str
     seeds: tuple[int, ...]
@@ -53,6 +54,10 @@ class Comparison:
     ratios: Mapping[str, Interval]
     """Task-minutes of `ours` over those of each other policy."""
     early: tuple[Early, ...] = ()
+
+    @property
+    def simulated(self) -> bool:
+        return not self.where.startswith(REAL)
 
 
 @dataclass(frozen=True, slots=True)

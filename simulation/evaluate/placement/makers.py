@@ -25,7 +25,8 @@ from simulation.evaluate.placement.samples import Measured
 from simulation.evaluate.placement.settings import ExperimentSettings
 from simulation.evaluate.placement.traces import Worker
 from surgecast.errors import ConfigError
-from traffic_manager.placement.cost import CostModel
+from traffic_manager.placement.learner import Learner
+from traffic_manager.placement.prior_file import shipped_prior
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,9 @@ def policy(
     if name == "R5":
         return Oracle(name, target, known.response.mean)
     if name == "ours":
-        ours = Ours(settings, target, CostModel())
-        for sample in _as_of(workers, training):
-            ours.learn(sample, 0.0)
+        kind = settings.learning.worker_kind
+        ours = Ours(settings, target, Learner(shipped_prior(), worker_kind=kind, seed=seed))
+        ours.train(_as_of(workers, training))
         return ours
     raise ConfigError(f"no policy {name!r}")
 

@@ -15,7 +15,6 @@ from simulation.evaluate.placement.records import Records, row_of, sample_of
 from simulation.evaluate.placement.samples import Measured, Running, Watch
 from simulation.evaluate.placement.settings import ExperimentSettings
 from simulation.evaluate.placement.traces import Worker
-from surgecast.errors import ConfigError
 
 Tell = Callable[[str], None]
 
@@ -55,10 +54,6 @@ class Bench:
 
 def ready(settings: ExperimentSettings, folder: Path) -> Bench:
     """Makes the source. Raises ConfigError or LocalError."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"{folder}: cannot be made: {error}") from error
     ffmpeg = find()
     return Bench(settings, ffmpeg, source.make(ffmpeg, settings.source, folder), folder)
 

@@ -5,6 +5,7 @@ A channel is what the product knows by name: here, the one source made into one 
 may remember as much of a task as the forest of the paper, which counts tasks by rendition.
 """
 
+import math
 from collections.abc import Sequence
 
 from simulation.evaluate.placement.engine import Occupied, Placed
@@ -14,9 +15,9 @@ from simulation.evaluate.placement.settings import ExperimentSettings
 from simulation.evaluate.placement.traces import Arrival
 from surgecast.control.messages import RungSignature, Signature
 from traffic_manager.placement.choose import Wanted, WorkerView, choose
-from traffic_manager.placement.cost import CostModel
+from traffic_manager.placement.learner import Learner
 from traffic_manager.placement.model import Load, Machine
-from traffic_manager.placement.samples import Sample, TaskSample
+from traffic_manager.placement.samples import Sample, TaskSample, nonsense
 from traffic_manager.placement.settings import StrategySettings
 
 _MEDIAN = 0.5
@@ -27,8 +28,10 @@ class Ours:
 
     name = "ours"
 
-    def __init__(self, settings: ExperimentSettings, target: Target, model: CostModel) -> None:
+    def __init__(self, settings: ExperimentSettings, target: Target, model: Learner) -> None:
         self._model = model
+        self._fit_every_s = settings.learning.fit_every_s
+        self._fitted_s = -math.inf
         self._signatures = signatures(settings)
         self._strategy = StrategySettings(
             target=target.goal,
@@ -52,8 +55,24 @@ class Ours:
         return Placed(view.worker, Predicted(said.speed, said.cpu_cores / view.cores))
 
     def learn(self, sample: Measured, now_s: float) -> None:
-        if sample.speed_min > 0:
-            self._model.learn(self._in_product(sample))
+        product = self._in_product(sample)
+        if nonsense(product) is None:
+            self._model.learn(product)
+        if now_s - self._fitted_s >= self._fit_every_s:
+            self._fitted_s = now_s
+            self._fit()
+
+    def train(self, samples: Sequence[Measured]) -> None:
+        """What is on record before the start."""
+        products = [self._in_product(sample) for sample in samples]
+        self._model.recall([one for one in products if nonsense(one) is None])
+        self._fit()
+
+    def _fit(self) -> None:
+        """In line: the product does it in a process of its own, as soon as there is a sample."""
+        job = self._model.wanted_fit()
+        if job is not None:
+            self._model.fitted(job, job.run())
 
     def _view(self, worker: Occupied) -> WorkerView:
         machine = Machine(worker.worker, worker.cores)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import io
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def pictures(
     """Precision against task-minutes of each comparison, how early it is right, and the fit."""
     drawn = {}
     for one in found:
-        name = f"{one.where}-{one.study}-{one.goal}".replace(" ", "-")
+        name = re.sub("[ ,]+", "-", f"{one.where}-{one.study}-{one.goal}")
         drawn[name] = _against(one)
         if one.early:
             drawn[f"{name}-early"] = _early(one)

@@ -39,7 +39,7 @@ def heading_lines(figures: Figures) -> list[str]:
 
 def title(one: Comparison) -> str:
     """Every simulated figure says that it is."""
-    where = "real tasks" if one.where == "real" else f"SIMULATED, {one.where}"
+    where = f"SIMULATED, {one.where}" if one.simulated else one.where.replace("real", "real tasks")
     seeds = ", ".join(map(str, one.seeds))
     return f"{where}: {one.study.replace('_', ' ')}, {_GOALS[one.goal]}, seeds {seeds}"
 
@@ -165,7 +165,7 @@ def _drift_dict(drift: Drift) -> dict[str, Any]:
 def _comparison_dict(one: Comparison) -> dict[str, Any]:
     return {
         "where": one.where,
-        "simulated": one.where != "real",
+        "simulated": one.simulated,
         "study": one.study,
         "goal": one.goal,
         "seeds": list(one.seeds),

@@ -49,7 +49,7 @@ class Runs:
     workers: Sequence[Worker]
     records: Records
     run_s: float
-    where: str = "real"
+    where: str
     _done: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -1,14 +1,18 @@
 """What the experiment is: workers, renditions, rules and times, from one YAML file. Values only."""
 
+import json
 from pathlib import Path
 
 from pydantic import Field
 
 from surgecast.config import Settings, load
 from surgecast.control.messages import Label
+from surgecast.errors import ConfigError
 from surgecast.units import Bps, Seconds
+from traffic_manager.placement.settings import PredictorKind
 
 PACKAGED = Path(__file__).parent / "placement.yaml"
+_KEPT = "experiment.json"
 
 
 class WorkerSettings(Settings):
@@ -80,6 +84,8 @@ class LearningSettings(Settings):
     """How policies that learn do."""
 
     retrain_every_s: Seconds
+    fit_every_s: Seconds
+    worker_kind: PredictorKind
     cold_samples: int = Field(ge=1)
     forced_samples: int = Field(ge=1)
     trees: int = Field(ge=1, le=1000)
@@ -112,6 +118,49 @@ class ExperimentSettings(Settings):
     trace: TraceSettings
 
 
-def read(path: Path | None = None) -> ExperimentSettings:
-    """Raises ConfigError."""
-    return load(path or PACKAGED, ExperimentSettings)
+def read(path: Path | None = None, clock: float = 1.0) -> ExperimentSettings:
+    """Raises ConfigError. With a `clock` of 0.5 everything happens in half the time, but for how
+    long an encoder takes to settle."""
+    found = load(path or PACKAGED, ExperimentSettings)
+    return found if clock == 1.0 else _scaled(found, clock)
+
+
+def keep(settings: ExperimentSettings, folder: Path) -> None:
+    """Beside its records, so that no others come among them. Raises ConfigError."""
+    path = folder / _KEPT
+    text = json.dumps(settings.model_dump(mode="json"), indent=1) + "\n"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.write_text(text, encoding="utf-8")
+        elif path.read_text(encoding="utf-8") != text:
+            raise ConfigError(f"{folder} has records of another experiment ({_KEPT}); use another")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be kept: {error}") from error
+
+
+def _scaled(settings: ExperimentSettings, clock: float) -> ExperimentSettings:
+    sampling, learning, trace = settings.sampling, settings.learning, settings.trace
+    return settings.model_copy(
+        update={
+            "sampling": sampling.model_copy(
+                update={
+                    "constant_s": max(sampling.constant_s * clock, 2 * sampling.settle_s),
+                    "scrape_s": sampling.scrape_s * clock,
+                }
+            ),
+            "learning": learning.model_copy(
+                update={
+                    "retrain_every_s": learning.retrain_every_s * clock,
+                    "fit_every_s": learning.fit_every_s * clock,
+                }
+            ),
+            "trace": trace.model_copy(
+                update={
+                    "arrivals_per_core": trace.arrivals_per_core / clock,
+                    "task_s_min": trace.task_s_min * clock,
+                    "task_s_max": trace.task_s_max * clock,
+                }
+            ),
+        }
+    )
