@@ -22,7 +22,7 @@ COMMANDS = {
     "place": ("traffic_manager.placement.cli", "which worker would take a channel, and why"),
     "why": ("traffic_manager.record.why_cli", "why the manager did that, and what came of it"),
     "backtest": ("simulation.backtest.cli", "judge forecasters on recorded audiences"),
-    "evaluate": ("simulation.evaluate.cli", "judge predictors of what transcoding costs"),
+    "evaluate": ("simulation.evaluate.cli", "judge predictors of transcode cost, and placement"),
     "simulate": ("simulation.cli", "run policies side by side on a crowd, in the digital twin"),
     "demo": ("surgecast.demo.cli", "a crowd comes, and all of it answers, on this machine"),
 }

@@ -33,7 +33,17 @@ def test_simulated_figures_say_so_and_come_after_the_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_grid(tmp_path)
-    words = ["--simulate", "--policies", "R0,R2,ours", "--seeds", "1", "--length", "120", "--block", "120"]
+    words = [
+        "--simulate",
+        "--policies",
+        "R0,R2,ours",
+        "--seeds",
+        "1",
+        "--length",
+        "120",
+        "--block",
+        "120",
+    ]
     assert called(str(tmp_path), *words, "--json", str(tmp_path / "f.json")) == 0
     told = " ".join(capsys.readouterr().out.split())
     assert told.index("simulator against") < told.index("SIMULATED")
