@@ -10,7 +10,7 @@ from typing import Any
 from origin.ingest import Ingest
 from origin.keeping import Keeping
 from origin.settings import ChannelSettings
-from segmenter.bounds import FED_BYTES_MAX, encoder_bytes_max
+from segmenter.bounds import FED_BYTES_MAX, encoder_bytes_max, pushed_bytes_max
 from segmenter.channel import ChannelSegmenter
 from segmenter.encode_watch import EncodeStatus
 from segmenter.ingest.feed import Feed
@@ -389,7 +389,11 @@ class Channel:
     ) -> None:
         """What the channel's media takes of memory at most, whatever happens."""
         low_latency_bytes = low_latency.bytes_bound if low_latency is not None else 0
-        encoder_bytes = encoder_bytes_max(decided.ladder, in_parts=self._in_parts)
+        encoder_bytes = (
+            encoder_bytes_max(decided.ladder, in_parts=self._in_parts)
+            if self.settings.encoder == "here"
+            else pushed_bytes_max(decided.ladder)
+        )
         backups = [self.settings.backup.source] if self.settings.backup else []
         sources = (self.settings.source, *backups) if self.settings.encoder == "here" else ()
         source_bytes = FED_BYTES_MAX * sum(map(is_fed, sources))

@@ -12,7 +12,7 @@ from typing import Any
 
 from origin.leases import Lease, Leases, Verdict
 from origin.settings import ChannelSettings
-from segmenter.bounds import unmatched_bytes_max
+from segmenter.bounds import ASIDE_MAX, body_bytes_max, unmatched_bytes_max
 from segmenter.encoding import ladder_before_source
 from segmenter.inputs import Inputs
 from segmenter.ladder import Decided, Ladder, decide
@@ -20,7 +20,7 @@ from segmenter.low_latency_timeline import LowLatencyMemory
 from segmenter.part_grid import PartGrid
 from segmenter.remote.protocol import Announcement, LeaseState, ladder_of, misfit
 from segmenter.remote.spec import spec_of
-from segmenter.remote.wire import HEAD_BYTES_MAX, PushedPart, PushedSet, read_part, read_set
+from segmenter.remote.wire import PushedPart, PushedSet, read_part, read_set
 from segmenter.showing import Showing, State
 from segmenter.signature import signature_of
 from segmenter.sink import SegmentSink
@@ -157,7 +157,7 @@ class Ingest:
     def body_bytes_max(self) -> int:
         """No set or part of this channel is larger."""
         decided = self._showing.decided
-        return HEAD_BYTES_MAX + (unmatched_bytes_max(decided.ladder) if decided else 0)
+        return body_bytes_max(decided.ladder) if decided else 0
 
     def look(self, number: int, role: Any = None) -> LeaseState:
         """How a lease stands. Raises LeaseOver."""
@@ -235,7 +235,7 @@ class Ingest:
 
     def take_set(self, number: int, sequence: int, body: bytes) -> LeaseState:
         """A segment set has come whole. Raises LeaseOver, Unfit, RemoteError."""
-        lease, decided = self._pushing(number), self._known()
+        lease, decided = self.pushing(number)
         if sequence < lease.next:
             self.leases.offer_set(lease, sequence, self._clock.now())
             return self._count("set", Verdict.KNOWN, number)
@@ -274,7 +274,7 @@ class Ingest:
 
     def take_part(self, number: int, sequence: int, body: bytes) -> LeaseState:
         """A part set has come whole. Raises LeaseOver, Unfit, RemoteError."""
-        lease, decided = self._pushing(number), self._known()
+        lease, decided = self.pushing(number)
         if self._grid is None:
             raise Unfit(f"channel {self._name} has no low latency: no parts are wanted")
         now = self._clock.now()
@@ -291,7 +291,7 @@ class Ingest:
             if before is not self.leases.parts_on_air:
                 self._tell_waiting()
         else:
-            self._put_aside(number, pushed)
+            self._put_aside(number, pushed, unmatched_bytes_max(decided.ladder))
         return self._count("part", verdict, number)
 
     def _publish_part(self, lease: Lease, pushed: PushedPart) -> None:
@@ -300,26 +300,27 @@ class Ingest:
             self._showing.relieve(run)
         self._showing.publish_part(run, pushed.cut, waited_s=pushed.waited_s)
 
-    def _put_aside(self, number: int, pushed: PushedPart) -> None:
-        """At most those of one segment."""
+    def _put_aside(self, number: int, pushed: PushedPart, bytes_max: int) -> None:
+        """At most those of one segment, of a few leases."""
         if pushed.cut.index == 0:
             self._aside[number] = []
+            if len(self._aside) > ASIDE_MAX:
+                del self._aside[min(self._aside)]
         kept = self._aside.get(number)
-        if kept is not None and len(kept) == pushed.cut.index:
-            kept.append(pushed)
+        if kept is None or len(kept) != pushed.cut.index:
+            return
+        kept.append(pushed)
+        parts = [part for each in kept for part in each.cut.parts.values()]
+        if sum(part.size_bytes for part in parts) > bytes_max:
+            del self._aside[number]
 
-    def _pushing(self, number: int) -> Lease:
+    def pushing(self, number: int) -> tuple[Lease, Decided]:
+        """Who pushes, into what. Raises LeaseOver, NotAnnounced."""
         self.look(number)
-        lease = self.leases.find(number)
-        if lease is None:
+        lease, decided = self.leases.find(number), self._showing.decided
+        if lease is None or decided is None:
             raise NotAnnounced(f"lease {number} was not announced")
-        return lease
-
-    def _known(self) -> Decided:
-        decided = self._showing.decided
-        if decided is None:
-            raise NotAnnounced("the channel's ladder is not decided yet")
-        return decided
+        return lease, decided
 
     def _run_of(self, lease: Lease, run: int) -> int:
         """One number for each encoder of each lease."""

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from origin.channel import Channel
 from origin.ingest import Ingest, LeaseOver, NotAnnounced, Unfit
+from segmenter.bounds import BODIES_MAX
 from segmenter.remote.protocol import (
     ANNOUNCEMENT_BYTES_MAX,
     VERSION,
@@ -27,8 +28,6 @@ HOLD_MAX_S = 60.0
 _NUMBER_MAX = 2**53
 _BODY_S = 20.0
 """A body that takes longer is no live media."""
-_BODIES_MAX = 8
-"""Bodies of one channel that come at the same time: two leases of two roles, two kinds each."""
 
 Taken = Callable[[Ingest, int, int, bytes], LeaseState]
 
@@ -125,7 +124,7 @@ class IngestHandlers:
 
     async def _put(self, request: web.Request, lease: int, take: Taken) -> LeaseState:
         sequence, ingest = _number(request, "sequence"), self._ingest(request)
-        ingest.look(lease)  # what nobody wants need not be read
+        ingest.pushing(lease)  # what nobody wants need not be read
         body = await self._body(request, ingest.body_bytes_max)
         ingest = self._ingest(request)  # it may be another since
         ingest.bytes_in += len(body)
@@ -141,8 +140,8 @@ class IngestHandlers:
                 bytes_max, length, text=f"{length} bytes; allowed here: {bytes_max}\n"
             )
         name = request.match_info["channel"]
-        if self._coming.get(name, 0) >= _BODIES_MAX:
-            raise web.HTTPServiceUnavailable(text=f"{_BODIES_MAX} bodies come in already\n")
+        if self._coming.get(name, 0) >= BODIES_MAX:
+            raise web.HTTPServiceUnavailable(text=f"{BODIES_MAX} bodies come in already\n")
         self._coming[name] = self._coming.get(name, 0) + 1
         try:
             async with asyncio.timeout(_BODY_S):

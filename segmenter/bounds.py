@@ -10,6 +10,7 @@ encoder's run ends with an error and another takes over. Nothing grows without e
 | FFmpeg to us, a pipe for each rung | `PIPE_BYTES` and one read | FFmpeg is held back |
 | a cutter's open segments | `segment_bytes_max` | error: another encoder |
 | segments that wait for those of other rungs | `unmatched_bytes_max` | error: another encoder |
+| what is pushed by workers, instead of the last three | `pushed_bytes_max` | 503; parts not kept |
 
 With low latency on, pipes, cutters and what waits are there a second time, for parts; the same
 bounds hold for them.
@@ -20,6 +21,12 @@ from segmenter.ladder import Ladder, Rung
 PIPE_BYTES = 1 << 20
 """Room for a key frame at once, so that the encoder does not wait for our turn."""
 READ_BYTES = 1 << 18
+HEAD_BYTES_MAX = 1 << 18
+"""Of what is pushed: a part of 60 frames in 12 rungs has a head of 30 kB."""
+BODIES_MAX = 8
+"""Pushed to one channel at the same time: two leases of two roles, two kinds each."""
+ASIDE_MAX = 4
+"""Leases that are not on air whose newest parts are kept."""
 HELD_BYTES_MAX = 16 << 20
 """What an intake holds of a source before it holds the source back."""
 WATCHED_BYTES_MAX = 8 << 20
@@ -73,3 +80,13 @@ def encoder_bytes_max(ladder: Ladder, *, in_parts: bool = False) -> int:
         PIPE_BYTES + READ_BYTES + segment_bytes_max(ladder, rung) for rung in ladder.rungs
     )
     return 2 * once if in_parts else once
+
+
+def body_bytes_max(ladder: Ladder) -> int:
+    """No set or part of a channel that is pushed is larger."""
+    return HEAD_BYTES_MAX + unmatched_bytes_max(ladder)
+
+
+def pushed_bytes_max(ladder: Ladder) -> int:
+    """What a channel that workers push holds before its sink."""
+    return BODIES_MAX * body_bytes_max(ladder) + ASIDE_MAX * unmatched_bytes_max(ladder)

@@ -17,6 +17,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import Field, ValidationError
 
+from segmenter.bounds import HEAD_BYTES_MAX
 from segmenter.cmaf import Run
 from segmenter.cutter import CutSegment, Pes
 from segmenter.encoder import CutSet
@@ -29,8 +30,6 @@ from surgecast.control.messages import Count, Label, Message, Span
 from surgecast.errors import LocalError, RemoteError
 
 VERSION = 1
-HEAD_BYTES_MAX = 1 << 18
-"""A part of 60 frames in 12 rungs has a head of 30 kB."""
 INIT_BYTES_MAX = 1 << 16
 _LENGTH_BYTES = 4
 _SAMPLES_MAX = 4096

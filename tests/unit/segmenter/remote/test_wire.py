@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from segmenter.bounds import HEAD_BYTES_MAX
 from segmenter.cutter import CutSegment, Pes
 from segmenter.encoder import CutSet
 from segmenter.part_matcher import CutPartSet
 from segmenter.remote.wire import (
-    HEAD_BYTES_MAX,
     outgoing_part,
     outgoing_set,
     read_part,
