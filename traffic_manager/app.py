@@ -44,10 +44,9 @@ from traffic_manager.joining.maxmind import find_regions
 from traffic_manager.joining.steer import Steer
 from traffic_manager.manager import Manager, Order, Start, forecasts_for
 from traffic_manager.manager_settings import ManagerSettings
-from traffic_manager.placement.cost import CostModel
 from traffic_manager.placement.gauges import watch_placement
-from traffic_manager.placement.model import Model, RuleOfThumb
-from traffic_manager.placement.prior_file import shipped_prior
+from traffic_manager.placement.learning import learning_for
+from traffic_manager.placement.learning_gauges import watch_learning
 from traffic_manager.provisioners.base import Provisioner, ProvisionFailed
 from traffic_manager.provisioners.command import CommandProvisioner
 from traffic_manager.provisioners.enrolment import Enrolment
@@ -108,6 +107,9 @@ class ManagerApp:
         self.forecasts = forecasts_for(self.settings)
         self._forecasts_file = ForecastsFile(self._state_dir, self.forecasts)
         self._forecasts_file.load()
+        self.learning = learning_for(
+            self.settings.placement, self._state_dir, self._clock, self._learning_told
+        )
         self.manager = Manager(
             self.settings,
             boot=_boot_name(),
@@ -116,7 +118,8 @@ class ManagerApp:
             wishes=load_wishes(self._state_dir),
             public_url=self.settings.public_url,
             forecasts=self.forecasts,
-            costs=_costs(),
+            costs=self.learning.learner,
+            learn=self.learning.report,
         )
         self.join = Join(
             self.settings.join,
@@ -154,8 +157,10 @@ class ManagerApp:
         watch_viewers(metrics, self.join, self.steer)
         watch_process(metrics, self.recorder, self.events)
         watch_placement(metrics, self.manager.placing)
+        watch_learning(metrics, self.learning)
         if self.recorder is not None:
             self.recorder.start()
+        await self.learning.start(self.recorder)
         api = ManagerApi(self.manager, self.settings.api, self.events, self, self._clock)
         app = build_app(
             Directory(self._clock),
@@ -177,6 +182,7 @@ class ManagerApp:
                     tasks.create_task(self._keep_reconciling())
                     tasks.create_task(self._fitting.run())
                     tasks.create_task(self._keep_forecasts())
+                    tasks.create_task(self.learning.run())
         finally:
             self.events.close()
             await self._close()
@@ -188,6 +194,9 @@ class ManagerApp:
 
     def _not_fitted(self, why: str) -> None:
         self.manager.logbook.incident("forecast", why, self._clock.utc())
+
+    def _learning_told(self, text: str) -> None:
+        self.manager.logbook.incident("transcode", text, self._clock.utc())
 
     def _enrolment(self, url: str) -> Enrolment:
         return Enrolment(url, self.settings.api.server_token, self.settings.access)
@@ -202,6 +211,7 @@ class ManagerApp:
         if self._provisioner is not None:
             await self._provisioner.close()
         await self._forecasts_file.write()
+        await self.learning.keep()
         self.manager.close(self._clock.now(), self._clock.utc())
         if self.recorder is not None:
             self._record()
@@ -406,15 +416,6 @@ class ManagerApp:
 
 def _told(record: DecisionRecord | Incident | Outcome) -> dict[str, Any]:
     return {name: getattr(record, name) for name in record.__dataclass_fields__}
-
-
-def _costs() -> Model:
-    """What encoding costs anywhere, until it was measured here."""
-    try:
-        return CostModel(shipped_prior())
-    except LocalError as error:
-        _log.error("costs are predicted by a rule of thumb", reason=error)
-        return RuleOfThumb()
 
 
 def _boot_name() -> str:

@@ -30,6 +30,7 @@ from traffic_manager.forecasts import Forecasts
 from traffic_manager.manager_settings import ManagerSettings
 from traffic_manager.placement.model import Model, RuleOfThumb
 from traffic_manager.placement.placing import Placing
+from traffic_manager.placement.samples import Expected
 from traffic_manager.policy.decisions import Decision, Plan
 from traffic_manager.policy.rule import Policy
 from traffic_manager.policy.start_times import StartTimes
@@ -96,6 +97,9 @@ class ForecastsLike(Protocol):
         """Drop all regions but these."""
 
 
+Learn = Callable[[WorkerReport, Mapping[str, Expected]], None]
+
+
 class Manager:
     """Everything that is decided. `now_s` is monotonic, `utc` the wall clock."""
 
@@ -111,10 +115,12 @@ class Manager:
         policy: PolicyLike | None = None,
         forecasts: ForecastsLike | None = None,
         costs: Model | None = None,
+        learn: Learn | None = None,
     ) -> None:
         """`boot` names this life of the manager, `name` makes a name for a relay of a region;
         `public_url` is where players find the manager. `policy` and `forecasts` are those of the
-        settings by default, `costs` of transcoding those of a rule of thumb."""
+        settings by default, `costs` of transcoding those of a rule of thumb. `learn` takes what a
+        worker that is believed reports, and what was expected of its tasks."""
         self.settings = settings
         self.boot = boot
         self.public_url = public_url
@@ -131,6 +137,7 @@ class Manager:
             settings.placement, costs or RuleOfThumb(), self.logbook, boot=boot, now_s=now_s
         )
         self._workers_screening = Screening(settings.fleet)
+        self._learn = learn
         self.wishes = wishes or Wishes()
         self.demand = Demand()
         self.ahead = Ahead({}, {}, [])
@@ -202,7 +209,10 @@ class Manager:
     def worker_report(self, report: WorkerReport, now_s: float, utc: float) -> bytes:
         """Take a worker's report; what it is to run, as JSON. Raises RemoteError."""
         self._workers_screening.admit(report.worker, now_s)
-        return self.placing.worker_reported(report, now_s, utc).model_dump_json().encode()
+        directive = self.placing.worker_reported(report, now_s, utc)
+        if self._learn is not None and not directive.refused:
+            self._learn(report, self.placing.expected_on(report.worker))
+        return directive.model_dump_json().encode()
 
     def _known_to(self, report: ServerReport) -> Known:
         """Origins say what there is; before the first of them, anything may be.

@@ -143,8 +143,9 @@ class CostModel:
         """Of a machine with these tasks and no others."""
         return self.workers.outlook(machine, loads, confidence, shared_fairly)
 
-    def learn(self, sample: Sample) -> int:
-        """Take what a sample shows; the number of tasks that it taught something about."""
+    def learn(self, sample: Sample, *, more_follow: bool = False) -> int:
+        """Take what a sample shows; the number of tasks that it taught something about. Where
+        `more_follow`, factors stay as they are until the last of them."""
         learned = 0
         machine = Machine(sample.worker, sample.cores, sample.cpu_model)
         loads = []
@@ -155,7 +156,7 @@ class CostModel:
             loads.append(Load(task.channel, signature, self.cost(task.channel, signature, machine)))
             if self._note(task.channel, machine, signature, task.cost_cores):
                 learned += 1
-        if learned:
+        if not more_follow:
             self._fit()
         if loads and len(loads) == len(sample.tasks):
             self.workers.learn(machine, loads, sample.speed_min, sample.cpu_cores)

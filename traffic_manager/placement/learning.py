@@ -7,15 +7,19 @@ again, and placement goes on with what it has.
 
 import asyncio
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from surgecast.clock import Clock
 from surgecast.control.transcoding import WorkerReport
 from surgecast.errors import LocalError
 from surgecast.log import Log
 from traffic_manager.fitting import run_outside
+from traffic_manager.placement.cost import Prior, ThumbPrior
 from traffic_manager.placement.learner import Learner
 from traffic_manager.placement.model_store import ModelStore
-from traffic_manager.placement.samples import Known, Sample, Sampler
+from traffic_manager.placement.prior_file import shipped_prior
+from traffic_manager.placement.samples import Expected, Sample, Sampler, SampleSettings
+from traffic_manager.placement.settings import PlacementSettings
 from traffic_manager.record.recorder import Recorder
 from traffic_manager.record.records import SampleRecord
 
@@ -29,6 +33,25 @@ _RECALLED_MAX = 1000
 _log = Log("surgecast.placement")
 
 
+def learning_for(
+    settings: PlacementSettings, folder: Path, clock: Clock, told: Callable[[str], None]
+) -> "Learning":
+    """As the settings say, from the shipped prior; versions are kept below `folder`."""
+    prior: Prior
+    try:
+        prior = shipped_prior()
+    except LocalError as error:
+        _log.error("costs are predicted by a rule of thumb", reason=error)
+        prior = ThumbPrior()
+    return Learning(
+        Learner(prior, worker_kind=settings.predictor),
+        Sampler(SampleSettings(constant_s=settings.constant_s)),
+        clock,
+        store=ModelStore(folder / "models"),
+        told=told,
+    )
+
+
 class Learning:
     """Samples in from reports; fits and versions as they come due."""
 
@@ -39,35 +62,36 @@ class Learning:
         clock: Clock,
         *,
         store: ModelStore | None = None,
-        recorder: Recorder | None = None,
-        told: Callable[[str, str], None] = lambda kind, text: None,
+        told: Callable[[str], None] = lambda text: None,
     ) -> None:
-        """`told` takes the kind of an incident and a sentence."""
+        """`told` takes a sentence about something that went wrong or was found."""
         self.learner, self.sampler = learner, sampler
-        self._clock, self._store, self._recorder, self._told = clock, store, recorder, told
+        self._clock, self._store, self._told = clock, store, told
+        self._recorder: Recorder | None = None
         self._kept_at_s, self._kept_samples = clock.now(), 0
         self._not_before_s = float("-inf")
         self.fits, self.fits_failed = 0, 0
         self.fit_took_s: float | None = None
 
-    async def start(self) -> None:
-        """Go on with what was learned: from the newest version, else from samples on record."""
+    async def start(self, recorder: Recorder | None = None) -> None:
+        """Go on with what was learned: the newest version, then samples on record. Those that are
+        in the version too are heard twice, which moves no median; how workers fare is in no
+        version."""
+        self._recorder = recorder
         found = None
         if self._store is not None:
             found = await asyncio.to_thread(self._store.load, KIND, self._restored)
             self.learner.versions = await asyncio.to_thread(self._store.contents, KIND)
             if self._store.problem is not None:
-                self._told("model", self._store.problem)
+                self._told(self._store.problem)
         samples = await self._recorded()
-        if found is None:
-            self.learner.recall(samples)
-        _log.info(
-            "learned before", version=found[1].version if found else None, samples=len(samples)
-        )
+        self.learner.recall(samples)
+        version = None if found is None else found[1].version
+        _log.info("what was learned goes on", version=version, samples=len(samples))
 
-    def report(self, report: WorkerReport, known: Mapping[str, Known] | None = None) -> None:
+    def report(self, report: WorkerReport, expected: Mapping[str, Expected] | None = None) -> None:
         """Of a worker that was believed; the sample that is due with it is learned."""
-        sample = self.sampler.take(report, self._clock.utc(), known)
+        sample = self.sampler.take(report, self._clock.utc(), expected)
         if sample is not None:
             self._learn(sample)
 
@@ -90,7 +114,7 @@ class Learning:
         except (LocalError, ValueError, KeyError, TypeError) as error:
             self.fits_failed += 1
             self._not_before_s = now_s + _RETRY_AFTER_S
-            self._told("fit", f"no model of workers fitted: {error}; the one before goes on")
+            self._told(f"no model of workers fitted: {error}; the one before goes on")
             return True
         self.fits += 1
         self.fit_took_s = self._clock.now() - now_s
@@ -106,7 +130,7 @@ class Learning:
         try:
             await asyncio.to_thread(self._store.put, KIND, content, self._clock.utc(), facts)
         except LocalError as error:
-            self._told("model", str(error))
+            self._told(str(error))
             return
         self._kept_samples = self.learner.learned
         self.learner.versions = [content, *self.learner.versions][: self._store.versions_max]
@@ -114,7 +138,7 @@ class Learning:
     def _learn(self, sample: Sample) -> None:
         event = self.learner.learn(sample)
         if event is not None:
-            self._told("drift", str(event))
+            self._told(str(event))
         if self._recorder is not None:
             self._recorder.put(SampleRecord(**sample.row()))
 
@@ -132,7 +156,7 @@ class Learning:
                 recorder.read, lambda history: history.last_samples(_RECALLED_MAX)
             )
         except LocalError as error:
-            self._told("history", f"samples of before not read: {error}")
+            self._told(f"samples of before not read: {error}")
             return []
         found = []
         for row in rows:

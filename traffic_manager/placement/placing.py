@@ -24,6 +24,7 @@ from traffic_manager.placement.known import Known
 from traffic_manager.placement.model import Model
 from traffic_manager.placement.queue import Waiting, WaitingTasks
 from traffic_manager.placement.retries import Place
+from traffic_manager.placement.samples import Expected
 from traffic_manager.placement.settings import PlacementSettings
 from traffic_manager.placement.tasks import ON_AIR, Task, role_of
 from traffic_manager.placement.wants import Want
@@ -102,6 +103,15 @@ class Placing:
                 self._joined(taken.worker, utc)
             self._follow(taken.worker, now_s, utc)
         return self._directive(self._orders(report.worker, now_s))
+
+    def expected_on(self, worker: str) -> dict[str, Expected]:
+        """By task: what was reserved for it and what it was thought to take."""
+        return {
+            task.id: Expected(
+                self.reservations.of_task(task.id), None if task.cost is None else task.cost.cores
+            )
+            for task in self.tasks.on(worker)
+        }
 
     def _joined(self, worker: Worker, utc: float) -> None:
         self.retries.all_again()

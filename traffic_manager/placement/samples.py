@@ -115,8 +115,8 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What the manager knows of a task that its worker does not say."""
+class Expected:
+    """Of a task, by the manager: its worker does not say that."""
 
     reserved_cores: float | None = None
     predicted_cores: float | None = None
@@ -146,7 +146,7 @@ class _Era:
     configuration: tuple[object, ...]
     last: WorkerReport
     at_utc: float
-    known: Mapping[str, Known] = field(default_factory=dict)
+    expected: Mapping[str, Expected] = field(default_factory=dict)
     sampled_s: float = 0.0
     """How long it had been constant at its newest sample."""
 
@@ -162,10 +162,10 @@ class Sampler:
         """Samples that were due and did not count, by reason."""
 
     def take(
-        self, report: WorkerReport, at_utc: float, known: Mapping[str, Known] | None = None
+        self, report: WorkerReport, at_utc: float, expected: Mapping[str, Expected] | None = None
     ) -> Sample | None:
-        """The sample that is due with this report. `known` is by task."""
-        known = {} if known is None else known
+        """The sample that is due with this report. `expected` is by task."""
+        expected = {} if expected is None else expected
         era = self._eras.pop(report.worker, None)
         configuration = _configuration(report)
         sample = None
@@ -173,9 +173,9 @@ class Sampler:
             # The report before is the last word on the configuration that ended.
             if era is not None and era.last.constant_s - era.sampled_s >= self._settings.constant_s:
                 sample = self._checked(era)
-            era = _Era(configuration, report, at_utc, known)
+            era = _Era(configuration, report, at_utc, expected)
         else:
-            era.last, era.at_utc, era.known = report, at_utc, known
+            era.last, era.at_utc, era.expected = report, at_utc, expected
             wait_s = max(self._settings.repeat_s, self._settings.constant_s)
             if report.constant_s - era.sampled_s >= wait_s:
                 era.sampled_s = report.constant_s
@@ -220,7 +220,7 @@ def _began_anew(before: WorkerReport, now: WorkerReport) -> bool:
 
 def _sample(era: _Era) -> Sample:
     report = era.last
-    tasks = tuple(_task(task, era.known.get(task.task, Known())) for task in report.tasks)
+    tasks = tuple(_task(task, era.expected.get(task.task, Expected())) for task in report.tasks)
     return Sample(
         era.at_utc,
         report.worker,
@@ -233,7 +233,7 @@ def _sample(era: _Era) -> Sample:
     )
 
 
-def _task(task: TaskReport, known: Known) -> TaskSample:
+def _task(task: TaskReport, expected: Expected) -> TaskSample:
     assert task.speed_mean is not None
     return TaskSample(
         task.channel,
@@ -242,8 +242,8 @@ def _task(task: TaskReport, known: Known) -> TaskSample:
         task.signature,
         task.preset,
         tuple(task.shed),
-        known.reserved_cores,
-        known.predicted_cores,
+        expected.reserved_cores,
+        expected.predicted_cores,
     )
 
 

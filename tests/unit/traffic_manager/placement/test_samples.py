@@ -9,7 +9,7 @@ import pytest
 from surgecast.control.messages import RungSignature, Signature
 from surgecast.control.transcoding import TaskReport, WorkerReport
 from traffic_manager.placement.samples import (
-    Known,
+    Expected,
     Sample,
     Sampler,
     SampleSettings,
@@ -51,7 +51,7 @@ def report(constant_s: float, *tasks: TaskReport, **other) -> WorkerReport:
 
 def test_tasks_that_start_end_a_configuration_and_that_is_a_sample():
     sampler = Sampler()
-    assert sampler.take(report(40.0, task()), 100.0, {"news": Known(0.7, 0.6)}) is None
+    assert sampler.take(report(40.0, task()), 100.0, {"news": Expected(0.7, 0.6)}) is None
     sample = sampler.take(report(0.0, task(), task("sport")), 105.0)
     assert sample is not None
     assert (sample.worker, sample.cores, sample.cpu_model) == ("w1", 2.0, "EPYC")
@@ -158,7 +158,7 @@ def test_workers_followed_are_bounded():
 
 def test_a_sample_survives_the_history():
     sampler = Sampler()
-    sampler.take(report(40.0, task(shed=["480p"])), 100.0, {"news": Known(0.7)})
+    sampler.take(report(40.0, task(shed=["480p"])), 100.0, {"news": Expected(0.7)})
     sample = sampler.take(report(0.0), 105.0)
     assert sample is not None
     assert Sample.of_row(json.loads(json.dumps(sample.row()))) == sample
