@@ -13,9 +13,10 @@ from surgecast.config import Settings
 from surgecast.control.messages import Label
 from surgecast.units import Bps, Seconds
 
-PolicyKind = Literal["reactive", "hpa", "predictive", "oracle"]
+PolicyKind = Literal["reactive", "hpa", "predictive", "setpoint", "oracle"]
 """`reactive`: our rule on the present demand. `hpa`: a horizontal autoscaler on utilisation (every
-15 s, 70 %). `predictive`: our rule on quantiles. `oracle`: our rule, knowing what will come."""
+15 s, 70 %). `predictive`: our rule on quantiles; `setpoint`: the same,
+and relays by the setpoint whatever they cost. `oracle`: our rule, knowing what will come."""
 FaultKind = Literal[
     "relay_dies", "region_cut", "manager_away", "slow_start", "report_loss", "start_fails"
 ]

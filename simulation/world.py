@@ -364,6 +364,8 @@ def _settings(scenario: Scenario) -> ManagerSettings:
     given.setdefault("regions", {}).setdefault("names", tuple(dict.fromkeys(homes)))
     if scenario.policy == "reactive":
         given.setdefault("forecasting", {})["kind"] = "reactive"
+    if scenario.policy == "setpoint":
+        policy.pop("prices", None)
     try:
         return ManagerSettings.model_validate(given)
     except ValidationError as error:

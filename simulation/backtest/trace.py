@@ -6,8 +6,8 @@ that would need too many of them is refused.
 
 import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -23,6 +23,8 @@ STEPS_MAX = 600_000
 """More than a year of minutes."""
 SAMPLES_MIN = 3
 _DROPPED_SHARE_MAX = 0.1
+_BACK_FOR_GOOD = 30
+_BACK_MAX_S = 86_400.0
 _EPOCH_MIN_S = 315_532_800.0
 """Times from 1980 on are those of a calendar; smaller ones count from a beginning."""
 
@@ -132,7 +134,7 @@ def moment(at_s: float) -> str:
 def _in_order(name: str, samples: Sequence[Sample], repairs: _Repairs) -> list[Sample]:
     kept: list[Sample] = []
     dropped = 0
-    for sample in samples:
+    for sample in _going_on(samples, repairs):
         where = f"in line {sample.line}"
         if math.isnan(sample.value):
             repairs.note("samples without a value left out", where)
@@ -154,6 +156,39 @@ def _in_order(name: str, samples: Sequence[Sample], repairs: _Repairs) -> list[S
     if len(kept) < SAMPLES_MIN:
         raise ConfigError(f"{name}: {len(kept)} samples; at least {SAMPLES_MIN} are needed")
     return kept
+
+
+def _going_on(samples: Sequence[Sample], repairs: _Repairs) -> Iterator[Sample]:
+    """The samples; those after a clock was set back for good are so much later as it was set back.
+
+    It is for good when so many in a row are in order among themselves, and none of them is past
+    where it had been. Who went back further than a day has another past.
+    """
+    latest_s, later_s = -math.inf, 0.0
+    behind: list[Sample] = []
+    for sample in samples:
+        at_s = sample.at_s + later_s
+        if behind and (at_s > latest_s or sample.at_s <= behind[-1].at_s):
+            yield from behind
+            behind = []
+        if at_s > latest_s or math.isnan(sample.value):
+            latest_s = latest_s if math.isnan(sample.value) else at_s
+            yield replace(sample, at_s=at_s)
+            continue
+        behind.append(replace(sample, at_s=at_s))
+        if len(behind) == _BACK_FOR_GOOD and 0 < latest_s - behind[0].at_s <= _BACK_MAX_S:
+            repairs.note("the clock was set back for good: later times are moved", _line(behind[0]))
+            moved_s = latest_s + behind[1].at_s - 2 * behind[0].at_s
+            behind = [replace(one, at_s=one.at_s + moved_s) for one in behind]
+            later_s += moved_s
+            latest_s = behind[-1].at_s
+            yield from behind
+            behind = []
+    yield from behind
+
+
+def _line(sample: Sample) -> str:
+    return f"in line {sample.line}"
 
 
 def _usual_spacing_s(name: str, times: Values) -> float:

@@ -20,6 +20,7 @@ COLOURS = {
     "hpa": "#d55e00",
     "reactive": "#e69f00",
     "predictive": "#0072b2",
+    "setpoint": "#cc79a7",
     "oracle": "#009e73",
 }
 """Okabe and Ito's, which the colour-blind can tell apart."""

@@ -150,8 +150,9 @@ class Logbook:
             self._new.append(DemandRecord(utc, region, channel, **asdict(load)))
 
     def _is_new(self, what: tuple[str, ...], at_s: float) -> bool:
-        """Whether this was not told lately. `at_s` may be of either clock, but always of one."""
-        if at_s - self._told.get(what, float("-inf")) < _REPEAT_AFTER_S:
+        """Whether this was not told lately. `at_s` may be of either clock, but always of one; one
+        that was set back does not silence what comes."""
+        if abs(at_s - self._told.get(what, float("-inf"))) < _REPEAT_AFTER_S:
             return False
         if len(self._told) >= _TOLD_MAX:
             self._told.clear()

@@ -68,6 +68,30 @@ def test_missing_values_are_left_out_and_told():
     assert any("without a value" in line and "line 9" in line for line in told(trace))
 
 
+def test_a_clock_that_was_set_back_for_good_goes_on_from_there():
+    before = [(60 * n, n % 7) for n in range(100)]
+    after = [(60 * n - 3600, n % 7) for n in range(100, 150)]
+    trace = made_even("a", samples(*before, *after))
+    assert list(trace.at_s) == [60 * n for n in range(150)]
+    assert list(trace.values) == [n % 7 for n in range(150)]
+    moved = "the clock was set back for good: later times are moved: 1 (first in line 102)"
+    assert told(trace) == [moved]
+
+
+def test_a_clock_that_comes_back_soon_was_not_set_back_for_good():
+    pairs = [(60 * n, n % 7) for n in range(400)]
+    pairs[200:220] = [(60 * n - 3600, n % 7) for n in range(200, 220)]
+    trace = made_even("a", samples(*pairs))
+    assert [repair.count for repair in trace.repairs] == [20, 1]
+    assert "left out until" in told(trace)[0] and trace.at_s[-1] == 60 * 399
+
+
+def test_a_past_of_long_ago_is_refused():
+    pairs = [(1e6 + 60 * n, n) for n in range(100)] + [(60 * n, n) for n in range(100)]
+    with pytest.raises(ConfigError, match="cannot be used"):
+        made_even("a", samples(*pairs))
+
+
 def test_a_clock_that_jumps_far_ahead_and_back_is_refused():
     rows = [(1e9 if step == 5 else step, 1) for step in range(40)]
     with pytest.raises(ConfigError, match=r"a: 34 of 40 samples cannot be used .*line 8.*10%"):
