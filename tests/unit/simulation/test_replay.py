@@ -10,6 +10,7 @@ from player.swarm.words import crowd_of
 from simulation.studies import replay
 from simulation.studies.variation import Study
 from surgecast.errors import ConfigError
+from tests.support.postgres import running_postgres, why_not
 from tests.support.studies import SMALL
 from traffic_manager.record import history as history_module
 from traffic_manager.record.history import History
@@ -29,7 +30,10 @@ def row(at_s: float, viewers: int, joins: float = 0.0, **names: str) -> DemandRe
 
 def written(folder: Path, rows: list[DemandRecord]) -> str:
     """By the recorder that a manager has."""
-    url = f"sqlite:///{folder / 'manager.db'}"
+    return put_into(f"sqlite:///{folder / 'manager.db'}", rows)
+
+
+def put_into(url: str, rows: list[DemandRecord]) -> str:
     recorder = Recorder(HistorySettings(url=SecretStr(url)), utc=lambda: START_UTC)
     for record in rows:
         recorder.put(record)
@@ -64,6 +68,15 @@ def test_what_was_recorded_is_what_comes(tmp_path: Path) -> None:
     assert {channel.channel for channel in study.channels} == {"demo", "news"}
     assert set(study.regions) >= {"east", "west"}
     assert study.origin == Study(**SMALL).origin
+
+
+def test_it_is_the_same_from_postgresql(tmp_path: Path) -> None:
+    if reason := why_not():
+        pytest.skip(reason)
+    rows = [row(10 * n, 30 + n, 1.0, region=r) for n in range(60) for r in ("east", "west")]
+    with running_postgres() as url:
+        found = record_of(put_into(url, rows), 100, 400)
+    assert found == record_of(written(tmp_path, rows), 100, 400) and len(found.crowds) == 2
 
 
 def test_a_part_of_the_time_is_replayed_alone(tmp_path: Path) -> None:
