@@ -13,6 +13,7 @@ from surgecast.errors import LocalError, RemoteError
 from surgecast.supervise import (
     Backoff,
     Child,
+    children_in,
     keep_running,
     process_age_s,
     run_until_stopped,
@@ -178,3 +179,32 @@ def test_a_process_knows_how_old_it_is():
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert 0 < float(child.stdout) <= time.monotonic() - before + 0.02
     assert process_age_s() > 0
+
+
+class Room:
+    """A place that only keeps a list of who is in it."""
+
+    def __init__(self) -> None:
+        self.pids: list[int] = []
+
+    def enter(self) -> None:
+        """In the child; who is there is told by `started`."""
+
+    def started(self, pid: int) -> None:
+        self.pids.append(pid)
+
+
+async def test_children_of_tasks_made_within_a_place_are_in_it_and_no_others():
+    room = Room()
+
+    async def start() -> int:
+        child = await Child.start(["true"], name="true")
+        await child.wait()
+        return child.pid
+
+    outside = asyncio.create_task(start())
+    with children_in(room):
+        inside = asyncio.create_task(start())
+    after = await start()
+    assert room.pids == [await inside]
+    assert not {await outside, after} & set(room.pids)
