@@ -56,11 +56,15 @@ def policy(
     study: Study,
     goal: Goal,
     seed: int,
+    before: Sequence[Measured] = (),
 ) -> Policy:
-    """Raises ConfigError for a name that is none."""
+    """One that has seen the samples `before`, of its own run so far.
+
+    Raises ConfigError for a name that is none.
+    """
     settings = known.settings
     target = Target(goal, settings.strategy)
-    random = np.random.default_rng([seed, 5])
+    random = np.random.default_rng([seed, len(before), 5])
     whole, shared = (Requests(known.limits, share) for share in (1.0, settings.requests.share))
     renditions = [one.rendition for one in settings.renditions]
     training = known.for_study(study)
@@ -77,13 +81,14 @@ def policy(
         model = models.forest(renditions, settings.learning.trees, seed)
         learned = Learned(name, target, shared, settings.learning, model, random)
         learned.train(training)
+        learned.resume(before)
         return learned
     if name == "R5":
         return Oracle(name, target, known.response.mean)
     if name == "ours":
         kind = settings.learning.worker_kind
         ours = Ours(settings, target, Learner(shipped_prior(), worker_kind=kind, seed=seed))
-        ours.train(_as_of(workers, training))
+        ours.train([*_as_of(workers, training), *before])
         return ours
     raise ConfigError(f"no policy {name!r}")
 

@@ -77,7 +77,10 @@ class Ours:
     def _view(self, worker: Occupied) -> WorkerView:
         machine = Machine(worker.worker, worker.cores)
         loads = tuple(self._load(task.rendition, machine) for task in worker.tasks)
-        reserved = sum(self._reserved.get(task.task, 0.0) for task in worker.tasks)
+        for task, load in zip(worker.tasks, loads, strict=True):
+            # One that was carried over from a block before, as the product adopts what runs.
+            self._reserved.setdefault(task.task, load.cost.high(self._strategy.confidence))
+        reserved = sum(self._reserved[task.task] for task in worker.tasks)
         return WorkerView(worker.worker, worker.cores, loads=loads, reserved_cores=reserved)
 
     def _load(self, rendition: str, machine: Machine) -> Load:

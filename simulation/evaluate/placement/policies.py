@@ -143,6 +143,15 @@ class Learned:
         if samples:
             self._fit()
 
+    def resume(self, samples: Sequence[Measured]) -> None:
+        """What a run had given before it was interrupted."""
+        for sample in samples:
+            self._keep(sample)
+        enough = self._trained_on > 0 or len(self.samples) >= self.settings.cold_samples
+        if samples and enough:
+            self._trained_s = samples[-1].at_s
+            self._fit()
+
     def learn(self, sample: Measured, now_s: float) -> None:
         self._keep(sample)
         if self._trained_on == 0:

@@ -34,11 +34,12 @@ _NEW_AT_SHARE = 0.4
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
-    """A policy along a trace."""
+class _Prepared:
+    """A policy that knows what it knew, and the tasks that ran. It takes seconds to make one, so
+    that the clock of a real block starts afterwards."""
 
     policy: Policy
-    trace: Sequence[Arrival]
+    carried: Sequence[Carried]
 
 
 @dataclass
@@ -63,10 +64,11 @@ class Runs:
         left = self.undone(blocks)
         for number, block in enumerate(left):
             speed = source.reference_encode(bench.ffmpeg, bench.source)
+            prepared = self._prepared(block)
             begun_utc = time.time()
             pace = TracePace(block.from_s)
             with bench.fleet(self.workers, self.known.limits, pace) as fleet:
-                found = self._run(block, fleet, pace)
+                found = self._run(block, prepared, fleet, pace)
             drift = {"reference_wall_s": speed.wall_s, "reference_cpu_s": speed.cpu_s}
             self._keep(block, found, {"begun_utc": round(begun_utc, 1), **drift})
             tell(f"{number + 1} of {len(left)}: {told(block, found)}")
@@ -77,23 +79,23 @@ class Runs:
             pace = VirtualPace(block.from_s)
             random = np.random.default_rng([block.seed, block.number, 3])
             fleet = SimulatedFleet(self.workers, self.known.response, pace, random)
-            found = self._run(block, fleet, pace)
+            found = self._run(block, self._prepared(block), fleet, pace)
             self._keep(block, found, {})
             tell(f"simulated: {told(block, found)}")
 
-    def _run(self, block: Block, fleet: Fleet, pace: Pace) -> Slice:
-        before = self._before(block)
+    def _prepared(self, block: Block) -> _Prepared:
+        rows = self._before(block)
+        seen = [sample_of(one) for row in rows for one in row["samples"]]
         policy = makers.policy(
-            self.known, self.workers, block.policy, block.study, block.goal, block.seed
+            self.known, self.workers, block.policy, block.study, block.goal, block.seed, seen
         )
-        for row in before:
-            for sample in map(sample_of, row["samples"]):
-                policy.learn(sample, sample.at_s)
-        carried: list[Carried] = (
-            [carried_of(row) for row in before[-1]["carried"]] if before else []
-        )
-        engine = Engine(self.workers, policy, fleet, pace, self.known.settings.sampling)
-        return engine.run(self.trace(block), block.from_s, block.until_s, carried)
+        carried = [carried_of(row) for row in rows[-1]["carried"]] if rows else []
+        return _Prepared(policy, carried)
+
+    def _run(self, block: Block, prepared: _Prepared, fleet: Fleet, pace: Pace) -> Slice:
+        sampling = self.known.settings.sampling
+        engine = Engine(self.workers, prepared.policy, fleet, pace, sampling)
+        return engine.run(self.trace(block), block.from_s, block.until_s, prepared.carried)
 
     def trace(self, block: Block) -> tuple[Arrival, ...]:
         cores = sum(worker.cores for worker in self.workers)

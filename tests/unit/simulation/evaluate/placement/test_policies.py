@@ -89,6 +89,16 @@ def test_the_forest_knows_nothing_at_a_cold_start() -> None:
     assert placed is not None and placed.predicted.speed is not None
 
 
+def test_a_run_that_goes_on_has_learned_what_it_had() -> None:
+    seen = KNOWN.samples[: SETTINGS.learning.cold_samples]
+    forest = policy(KNOWN, WORKERS, "R4", "cold_start", "speed", 1, seen)
+    placed = forest.place(task("144p"), EMPTY)
+    assert placed is not None and placed.predicted.speed is not None
+    few = policy(KNOWN, WORKERS, "R4", "cold_start", "speed", 1, seen[:-1])
+    placed = few.place(task("144p"), EMPTY)
+    assert placed is not None and placed.predicted.speed is None
+
+
 def test_the_oracle_goes_by_the_response() -> None:
     oracle = policy(KNOWN, WORKERS, "R5", "main", "both", 1)
     for count in range(12):
