@@ -13,7 +13,9 @@ from rich.console import Console
 
 from surgecast.config import load
 from surgecast.errors import ConfigError, RemoteError
+from traffic_manager.manager_settings import ManagerSettings
 from traffic_manager.placement.channel_file import ChannelFile, channel_in
+from traffic_manager.placement.export import export_samples
 from traffic_manager.placement.pages import placement_page, tasks_page
 from traffic_manager.record.why_cli import MANAGER, TOKEN_VARIABLE, problem
 
@@ -35,6 +37,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--list", action="store_true", help="tasks that run: predicted and realised cores"
     )
+    parser.add_argument(
+        "--export", type=Path, metavar="FILE", help="write what was learned from, a row for each "
+        "task of each sample, as .csv or .parquet; needs --config"
+    )  # fmt: skip
+    parser.add_argument(
+        "--config", type=Path, metavar="YAML", help="of the manager, for --export: its history"
+    )
     parser.add_argument("--manager", metavar="URL", default=MANAGER, help=f"default: {MANAGER}")
     parser.add_argument(
         "--token",
@@ -46,6 +55,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print a choice or the tasks; 1 for a channel that no worker can take."""
+    if args.export is not None:
+        return _export(args.export, args.config)
     if not args.manager.startswith(("http://", "https://")):
         raise ConfigError(f"--manager {args.manager}: expected an http or https URL")
     if args.list == (args.file is not None):
@@ -62,6 +73,17 @@ def run(args: argparse.Namespace) -> int:
     answer = _ask(f"{url}/placements", args.token, body)
     _show(args, answer, told.assumed if args.dry_run else "")
     return 0 if answer["kind"] == "placed" else 1
+
+
+def _export(path: Path, config: Path | None) -> int:
+    if config is None:
+        raise ConfigError("--export: whose samples? expected --config with the manager's YAML")
+    url = load(config, ManagerSettings).history.url
+    if url is None:
+        raise ConfigError(f"{config}: history.url is not set: there are no samples on record")
+    count = export_samples(url.get_secret_value(), path)
+    sys.stdout.write(f"{count} rows written to {path}\n")
+    return 0
 
 
 def _show(args: argparse.Namespace, answer: Any, assumed: str) -> None:

@@ -1,13 +1,15 @@
 """Samples on record as a table for other programs."""
 
+import argparse
 import csv
 from importlib.util import find_spec
 
 import pytest
 
-from surgecast.errors import LocalError
+from surgecast.errors import ConfigError, LocalError
 from tests.support.transcodes import Machines
 from traffic_manager.placement import export
+from traffic_manager.placement.cli import configure, run
 from traffic_manager.placement.export import COLUMNS, export_samples
 from traffic_manager.record import history
 from traffic_manager.record.history import History
@@ -66,3 +68,21 @@ def test_what_cannot_be_written_is_told(url, tmp_path):
     if find_spec("pyarrow") is None:
         with pytest.raises(LocalError, match="pip install"):
             export_samples(url, tmp_path / "all.parquet")
+
+
+def place(*words: str) -> int:
+    parser = argparse.ArgumentParser()
+    configure(parser)
+    return run(parser.parse_args(list(words)))
+
+
+def test_surgecast_place_exports_what_the_managers_history_has(url, tmp_path, capsys):
+    config = tmp_path / "manager.yaml"
+    config.write_text(f"history: {{url: '{url}'}}")
+    assert place("--export", str(tmp_path / "all.csv"), "--config", str(config)) == 0
+    assert "10 rows written" in capsys.readouterr().out
+    config.write_text("history: {url: null}")
+    with pytest.raises(ConfigError, match=r"history\.url is not set"):
+        place("--export", str(tmp_path / "all.csv"), "--config", str(config))
+    with pytest.raises(ConfigError, match="expected --config"):
+        place("--export", str(tmp_path / "all.csv"))

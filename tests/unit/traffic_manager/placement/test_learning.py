@@ -7,6 +7,8 @@ from surgecast.errors import LocalError
 from tests.support.transcodes import PRIOR, Machines, signature_of
 from tests.unit.traffic_manager.placement.test_samples import report, task
 from traffic_manager.forecasting.fits import Fitted
+from traffic_manager.manager import Manager
+from traffic_manager.manager_settings import ManagerSettings
 from traffic_manager.placement import learning as learning_module
 from traffic_manager.placement.learner import Learner
 from traffic_manager.placement.learning import Learning
@@ -145,3 +147,18 @@ async def test_a_fit_comes_back_from_its_process(tmp_path, kind):
     here.run_tasks(2)
     assert await here.learning.look()
     assert (here.learning.fits, here.told) == (1, [])
+
+
+def test_a_manager_passes_on_what_believed_workers_report():
+    heard = []
+    manager = Manager(
+        ManagerSettings(placement={"adoption_s": 3.0, "lost_after_s": 3.0}),
+        boot="m1",
+        name=lambda region: f"{region}-1",
+        now_s=0.0,
+        learn=lambda report, expected: heard.append((report.worker, report.boot, dict(expected))),
+    )
+    manager.worker_report(report(0.0), 10.0, 1010.0)
+    # Another one with its name, while it is there: not to be learned from.
+    manager.worker_report(report(0.0, boot="b2"), 10.5, 1010.5)
+    assert heard == [("w1", "b1", {})]
