@@ -66,9 +66,11 @@ _FRONT = {
     "scale_s_per_source_pixel": 0.7e-9,
     "scale_s_per_pixel": 0.6e-9,
     "shrink_exponent": 0.4,
+    "task_cores": 0.02,
 }
 """What is not in the data: CPU seconds a pixel to decode H.264 and to scale, and how bits a pixel
-rise when a picture is made smaller."""
+rise when a picture is made smaller; and the cores of a task beside its pictures: sound, muxing,
+pipes, its process."""
 _KNOWN_SIGMA_LOG = 0.1
 """Of the speed of a machine of the data: single runs, on another system."""
 

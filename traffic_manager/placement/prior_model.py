@@ -32,6 +32,7 @@ _FRONT = (
     "scale_s_per_source_pixel",
     "scale_s_per_pixel",
     "shrink_exponent",
+    "task_cores",
 )
 
 
@@ -126,8 +127,8 @@ class Prior:
         rungs = [rung for rung in signature.rungs if rung.rung not in shed]
         each = [self.rung(signature, rung, preset=preset, cpu_model=cpu_model) for rung in rungs]
         level_log, level_sigma = self.level(cpu_model)
-        decode = self._decoding_s(signature) * signature.frame_rate * math.exp(level_log)
-        cores = decode + sum(expected.cores for expected in each)
+        around = self._front["task_cores"] + self._decoding_s(signature) * signature.frame_rate
+        cores = around * math.exp(level_log) + sum(expected.cores for expected in each)
         # One source: what is harder than expected is so in all rungs.
         spread = sum(expected.cores * expected.sigma_log for expected in each)
         doubts = dict.fromkeys(doubt for expected in each for doubt in expected.doubts)
