@@ -21,6 +21,7 @@ from segmenter.part_grid import PartGrid
 from segmenter.remote.protocol import Announcement, LeaseState, ladder_of, misfit
 from segmenter.remote.spec import spec_of
 from segmenter.remote.wire import PushedPart, PushedSet, read_part, read_set
+from segmenter.settings import is_fed
 from segmenter.showing import Showing, State
 from segmenter.signature import signature_of
 from segmenter.sink import SegmentSink
@@ -360,6 +361,7 @@ class Ingest:
             gone_s=now - primary.gone_at if primary and primary.gone_at is not None else None,
             backup_lease=backup.number if backup else 0,
             backup_silent_s=_silent_s(backup, now),
+            listens=is_fed(settings.source),
         )
 
     def _foreseen(self) -> Signature | None:

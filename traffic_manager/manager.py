@@ -211,7 +211,10 @@ class Manager:
         self._workers_screening.admit(report.worker, now_s)
         directive = self.placing.worker_reported(report, now_s, utc)
         if self._learn is not None and not directive.refused:
-            self._learn(report, self.placing.expected_on(report.worker))
+            try:
+                self._learn(report, self.placing.expected_on(report.worker))
+            except Exception as error:  # whatever a model is made of; the worker is answered
+                self.logbook.incident("transcode", f"a report was not learned from: {error}", utc)
         return directive.model_dump_json().encode()
 
     def _known_to(self, report: ServerReport) -> Known:

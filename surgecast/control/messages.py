@@ -128,6 +128,8 @@ class TranscodeWanted(Message):
     """The newest lease of a worker that stands by; 0 for none."""
     backup_silent_s: Span | None = None
     """As `silent_s`, of that one."""
+    listens: bool = False
+    """Whether its source comes to the worker, whenever that is: cores are kept until then."""
 
 
 class ServerReport(Message):

@@ -56,6 +56,7 @@ async def test_the_manager_dies_during_a_move(tmp_path: Path) -> None:
         other = "w2" if task["worker"] == "w1" else "w1"
         status, told = await fleet.manager.json("/api/v1/tasks/a", "PUT", json={"worker": other})
         assert status == 200, told
+        await fleet.both_begun()
         await fleet.manager.kill()
         await shown_since(fleet, before)
         await fleet.manager.restart()

@@ -69,6 +69,7 @@ class World:
         self.wanted: dict[str, TranscodeWanted] = {}
         self.signatures: dict[str, Signature] = {}
         self.leases: dict[str, int] = {}
+        self.backup_leases: dict[str, int] = {}
         self.discontinuities: dict[str, int] = {}
         self.media_at_s: dict[str, float] = {}
         self.records: list[Record] = []
@@ -108,6 +109,7 @@ class World:
         priority: int = 5,
         backup: bool = False,
         with_signature: Signature | None = None,
+        listens: bool = False,
     ) -> None:
         self.believed[channel] = self.model.cores[channel] = cores
         self.truth[channel] = cores if really is None else really
@@ -118,6 +120,7 @@ class World:
             signature=self.signatures[channel],
             priority=priority,
             backup=backup,
+            listens=listens,
         )
 
     # Time.
@@ -182,7 +185,11 @@ class World:
         for worker in self.workers.values():
             for one in list(worker.tasks.values()) if worker.up else []:
                 channel, lease = one.order.channel, one.order.lease
-                if one.order.role == "backup" or not self._goes(worker, one):
+                if not self._goes(worker, one):
+                    continue
+                if one.order.role == "backup":
+                    newest = max(lease, self.backup_leases.get(channel, 0))
+                    self.backup_leases[channel] = newest
                     continue
                 newest = self.leases.get(channel, 0)
                 if lease < newest:
@@ -248,6 +255,7 @@ class World:
             lag_s=one.lag_s,
             preset=one.order.preset or self.signatures[one.order.channel].preset,
             shed=one.order.shed,
+            signature=reduced(self.signatures[one.order.channel], one.order.preset),
         )
 
     # The origin.
@@ -258,7 +266,12 @@ class World:
         for channel, said in self.wanted.items():
             heard = self.media_at_s.get(channel)
             silent_s = None if heard is None else self.now_s - heard
-            update = {"lease": self.leases.get(channel, 0), "silent_s": silent_s}
+            update = {
+                "lease": self.leases.get(channel, 0),
+                "silent_s": silent_s,
+                "gone_s": self._gone_s(channel),
+                "backup_lease": self.backup_leases.get(channel, 0),
+            }
             transcodes.append(said.model_copy(update=update))
         return ServerReport(
             server="origin-1",
@@ -275,6 +288,15 @@ class World:
             egress_bps=0.0,
             transcodes=transcodes,
         )
+
+    def _gone_s(self, channel: str) -> float | None:
+        """Since the worker that was on air has died."""
+        lease = self.leases.get(channel, 0)
+        for worker in self.workers.values():
+            for one in worker.tasks.values():
+                if (one.order.channel, one.order.lease) == (channel, lease) and not worker.up:
+                    return self.now_s - self.media_at_s[channel]
+        return None
 
     # What came of it.
 

@@ -55,6 +55,15 @@ class WorkerFleet:
 
         return await until(probe, f"one task of {name} that runs\n{self.manager.log[-2000:]}")
 
+    async def both_begun(self) -> None:
+        """Wait until a move is so far that two workers have the channel."""
+
+        async def probe() -> bool:
+            found = [task["state"] for task in await self.tasks()]
+            return "moving" in found and ("starting" in found or "running" in found)
+
+        await until(probe, "two workers with one channel")
+
     async def encoders(self) -> dict[str, int]:
         """FFmpeg processes of each worker that is there."""
         return {
@@ -64,10 +73,10 @@ class WorkerFleet:
         }
 
 
-def worker_settings(name: str, cores: float) -> dict[str, Any]:
+def worker_settings(name: str, cores: float, quota: str) -> dict[str, Any]:
     return {
         "worker": {"id": name, "host": name},
-        "offer": {"cores": cores, "quota": "none"},
+        "offer": {"cores": cores, "quota": quota},
         "complexity": {"enabled": False},
         "end": {"drain_timeout_s": 60},
     }
@@ -78,9 +87,12 @@ async def worker_fleet(
     folder: Path,
     cores: Mapping[str, float],
     channels: Mapping[str, Any] | None = None,
+    *,
+    quota: str = "none",
     **placement: Any,
 ) -> AsyncIterator[WorkerFleet]:
-    """`cores` of each worker, by name; the channel `a` unless others are given."""
+    """`cores` of each worker, by name; the channel `a` unless others are given. `placement` are
+    settings of the manager."""
     wanted = channels or {
         "a": channel(encoder="worker", slate={"after_s": 60}, worker={"wait_s": 60})
     }
@@ -96,6 +108,6 @@ async def worker_fleet(
         fleet = WorkerFleet(boss, shown)
         for name, offered in cores.items():
             fleet.workers[name] = await stack.enter_async_context(
-                worker(folder, boss.base, name, **worker_settings(name, offered))
+                worker(folder, boss.base, name, **worker_settings(name, offered, quota))
             )
         yield fleet

@@ -13,7 +13,7 @@ from traffic_manager.placement.reservations import Reservations
 from traffic_manager.placement.retries import Retries
 from traffic_manager.placement.rungs import reduced
 from traffic_manager.placement.settings import PlacementSettings
-from traffic_manager.placement.tasks import ON_AIR, Task, Tasks
+from traffic_manager.placement.tasks import Task, Tasks
 from traffic_manager.placement.wants import Wants
 from traffic_manager.placement.workers import Worker, Workers
 
@@ -136,11 +136,21 @@ class Known:
         return choose(wanted, views, self.model, self.settings.strategy)
 
     def is_taken(self, task: Task) -> bool:
-        """Whether its origin has media of it. Of a backup the origin takes none until then."""
+        """Whether its origin has media of it."""
         want = self.wants.get(task.channel)
-        if task.role == "backup":
-            return task.state in ON_AIR
-        return want is not None and want.said.lease >= task.lease
+        if want is None:
+            return False
+        said = want.said
+        return (said.lease if task.role == "primary" else said.backup_lease) >= task.lease
+
+    def doubted(self) -> set[str]:
+        """Workers whose connection an origin has lost."""
+        found = set()
+        for want in self.wants:
+            task = self.tasks.current(want.channel, "primary")
+            if want.said.gone_s is not None and task is not None:
+                found |= {task.worker} if task.lease == want.said.lease else set()
+        return found
 
     def situation(self, task: Task, worker: Worker, said: TaskReport) -> Situation:
         report = worker.report

@@ -89,7 +89,7 @@ class Placing:
         for problem in self.wants.report(report, now_s):
             self._logbook.incident("transcode", problem, utc, report.server)
         for said in report.transcodes:
-            self.tasks.saw_lease(said.lease)
+            self.tasks.saw_lease(max(said.lease, said.backup_lease))
 
     def worker_reported(self, report: WorkerReport, now_s: float, utc: float) -> WorkerDirective:
         """What a worker is to run. Raises RemoteError, TooManyWorkers, NotReady."""
@@ -141,6 +141,10 @@ class Placing:
             return
         if task.state == "reserved":
             task = self.tasks.move(task.id, "starting", now_s)
+        want = self.wants.get(task.channel)
+        if said.state == "starting" and want is not None and want.said.listens:
+            # A publisher may come at any time, and must find it where it was.
+            self.reservations.hold(task.id)
         if said.state == "running" and task.state == "starting":
             self.tasks.move(task.id, "running", now_s)
             self.reservations.hold(task.id)
@@ -275,7 +279,7 @@ class Placing:
                     self._adjust(task, now_s, utc)
 
     def _give_up_workers(self, now_s: float, utc: float) -> None:
-        for worker in self.workers.lose(now_s):
+        for worker in self.workers.lose(now_s, self.known.doubted()):
             self.lost += 1
             tasks = self.tasks.on(worker.id)
             silent_s = now_s - worker.reported_at_s

@@ -7,7 +7,7 @@ can, counted and told as a `Finding`; placement goes by what is left.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -25,6 +25,8 @@ _CPU_SLACK_CORES = 0.25
 _LEASE_AHEAD_MS = 86_400_000
 """Leases go by the clock; one that is a day ahead of it would end all others."""
 _GONE_KEPT = 64
+_MISSED = 1.5
+"""Report intervals in which a worker must have reported once."""
 
 
 class TooManyWorkers(RemoteError):
@@ -119,11 +121,15 @@ class Workers:
         former = None if same_life else old
         return Taken(taken, tuple(findings), joined=not same_life, former=former)
 
-    def lose(self, now_s: float) -> list[Worker]:
-        """Those that have been silent for too long, each told once."""
+    def lose(self, now_s: float, doubted: Collection[str] = ()) -> list[Worker]:
+        """Those that have been silent for too long, each told once. Of `doubted` ones an origin
+        has lost the connection: one report that did not come is enough."""
         lost = []
         for worker in self.here():
-            if now_s - worker.reported_at_s > self.settings.lost_after_s:
+            silent_s = now_s - worker.reported_at_s
+            doubt_s = min(_MISSED * self.settings.report_every_s, self.settings.lost_after_s)
+            limit_s = doubt_s if worker.id in doubted else self.settings.lost_after_s
+            if silent_s > limit_s:
                 gone = replace(worker, lost_at_s=now_s)
                 self._workers[worker.id] = gone
                 lost.append(gone)

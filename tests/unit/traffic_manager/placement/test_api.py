@@ -16,7 +16,7 @@ from tests.support.placing_world import World
 from traffic_manager.placement import cli
 from traffic_manager.placement.settings import PlacementSettings
 
-EXTRA = "placement: {{adoption_s: 3, strategy: {{confidence: 0.5}}}}\n"
+EXTRA = "placement: {{adoption_s: 3, constant_s: 5, strategy: {{confidence: 0.5}}}}\n"
 CHANNEL = """
 channels:
   news:
@@ -114,6 +114,32 @@ async def test_a_dry_run_changes_nothing_and_a_move_needs_another_worker(fleet):
     assert (await ask("PUT", "/api/v1/tasks/news", {"worker": "w9"}))[0] == 404
 
 
+async def test_what_ran_is_learned_and_the_next_prediction_knows_it(fleet):
+    for _ in range(20):
+        await fleet.second()
+    ask = fleet.manager.ask
+    [first] = (await ask("GET", "/api/v1/tasks"))[1]["tasks"]
+    assert "prior alone" in first["predicted_by"]
+    fleet.world.want("more", 0.5)
+    for _ in range(3):
+        await fleet.second()
+    learner = fleet.manager.app.learning.learner
+    assert learner.learned == 1, fleet.manager.app.learning.sampler.refused
+    told = (await ask("POST", "/api/v1/placements", {"channel": "news"}))[1]
+    assert "measured" in told["known"]
+    assert abs(told["cores"] - 0.5) < abs(first["predicted_cores"] - 0.5)
+
+
+async def test_what_cannot_be_learned_does_not_keep_a_worker_from_its_answer(fleet, monkeypatch):
+    def fail(*given):
+        raise ArithmeticError("of a model")
+
+    monkeypatch.setattr(fleet.manager.app.manager, "_learn", fail)
+    for _ in range(8):
+        directive = await fleet.second()
+    assert directive is not None and directive.tasks
+
+
 async def test_place_explains_the_choice_and_lists_tasks(fleet, tmp_path, capsys):
     for _ in range(8):
         await fleet.second()
@@ -146,3 +172,29 @@ def test_place_without_a_manager_says_so(tmp_path: Path) -> None:
     args = parser.parse_args(["--list", "--manager", "http://127.0.0.1:1"])
     with pytest.raises(RemoteError, match="no manager answers"):
         cli.run(args)
+
+
+async def test_a_picture_out_of_range_is_less_certain_and_says_so(fleet):
+    for _ in range(5):
+        await fleet.second()
+    usual = fleet.world.signatures["news"]
+    odd = usual.model_copy(
+        update={"rungs": [usual.rungs[0].model_copy(update={"width": 15360, "height": 8640})]}
+    )
+    spreads = []
+    for signature in (usual, odd):
+        body = {"channel": "x", "signature": signature.model_dump(mode="json")}
+        _, told = await fleet.manager.ask("POST", "/api/v1/placements", body)
+        spreads.append(told["cores_high"] / told["cores_low"])
+    assert spreads[1] > 1.2 * spreads[0]
+    assert "out of range" in told["known"]
+
+
+async def test_placing_goes_on_while_the_database_is_away(tmp_path):
+    text = YAML.replace("url: null", "url: 'sqlite:////proc/none/x.db'")
+    async with running_manager(tmp_path, text + EXTRA) as manager:
+        fleet = Fleet(manager)
+        for _ in range(8):
+            directive = await fleet.second()
+        assert directive is not None and directive.tasks
+        assert (await manager.ask("GET", "/api/v1/tasks"))[1]["tasks"][0]["state"] == "running"

@@ -71,11 +71,36 @@ def test_a_lost_worker_is_replaced_at_once() -> None:
     lost_at_s = w.now_s
     while not w.incidents("worker_lost"):
         w.step()
-    assert w.now_s - lost_at_s <= SETTINGS.lost_after_s + 1
+    assert w.now_s - lost_at_s <= 2, "its origin has lost the connection: one missed report"
     w.run(2)
     assert w.running("news") == ["b"]
     assert w.discontinuities["news"] == 1
     assert w.decisions("place")[-1].rule == "worker_lost"
+
+
+def test_a_worker_that_is_only_cut_off_from_the_manager_has_longer() -> None:
+    w = world()
+    w.add("a", 1.0)
+    w.add("b", 2.0)
+    w.want("news", 0.5)
+    w.run(6)
+    w.workers["a"].heard = False
+    w.run(SETTINGS.lost_after_s)
+    assert not w.incidents("worker_lost")
+    w.run(1)
+    assert w.incidents("worker_lost")
+
+
+def test_a_publisher_that_has_not_come_yet_finds_its_worker() -> None:
+    w = world(SETTINGS.model_copy(update={"reservation_timeout_s": 5.0}))
+    w.add("a", 1.0, starts=False)
+    w.add("b", 2.0)
+    w.want("news", 0.5, listens=True)
+    w.run(30)
+    assert w.placing.reservations.of_worker("a") == 0.5
+    w.workers["a"].starts = True
+    w.run(1)
+    assert w.running("news") == ["a"] and len(w.decisions("place")) == 1
 
 
 def test_a_backup_is_on_another_host() -> None:
