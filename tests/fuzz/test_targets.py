@@ -19,6 +19,8 @@ EXECUTIONS = {
     "ledger": 400,
     "mirror": 300,
     "http": 600,
+    "pushed": 1000,
+    "pushed_packets": 600,
 }
 EXECUTIONS_ELSEWHERE = 3000
 

@@ -55,7 +55,7 @@ class Sink:
 class Show:
     """An open channel, its sink and clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, decided: Decided = DECIDED) -> None:
         self.clock, self.sink, self.news = ManualClock(), Sink(), 0
         self.ingest = Ingest(
             "a",
@@ -64,11 +64,11 @@ class Show:
             sink=self.sink,
             memory=Memory(),
             low_latency_memory=LowLatencyMemory(),
-            decided=DECIDED,
+            decided=decided,
             clock=self.clock,
             news=self._tell,
         )
-        self.ingest.open(DECIDED)
+        self.ingest.open(decided)
 
     def _tell(self) -> None:
         self.news += 1
@@ -154,6 +154,28 @@ async def test_another_ladder_or_codec_does_not_fit() -> None:
         await show.ingest.announce(5, Announcement(ladder=message, codec="avc1.640028"))
     faster = message.model_copy(update={"preset": "ultrafast"})
     assert (await show.ingest.announce(5, Announcement(ladder=faster))).announced
+
+
+async def test_media_of_another_codec_than_viewers_were_told_is_refused() -> None:
+    show = Show(Decided(LADDER, "avc1.4d401e"))
+    await show.announce(5)
+    with pytest.raises(Unfit, match=r"codec of rung high: avc1\.4d401f; .* has avc1\.4d401e"):
+        show.push(5, 0)
+    assert show.shown == []
+
+
+async def test_an_older_lease_whose_parts_are_still_taken_does_not_come_back() -> None:
+    """It is let go a little later than its segments are."""
+    show = Show()
+    await show.announce(5)
+    show.push(5, 0)
+    show.push_parts(5, 0, 4)
+    await show.announce(6)
+    show.push(6, 0)
+    show.push_parts(5, 4, 1)
+    show.push(5, 1)
+    assert show.shown == [(0, False), (1, True)]
+    assert [part.index for part in show.sink.parts] == [0, 1, 2, 3, 4]
 
 
 async def test_a_rung_that_was_shed_is_the_next_lower_one() -> None:
