@@ -42,6 +42,8 @@ class _Region:
     drained_at_s: float = _BEFORE_ALL
     low_since_s: float | None = None
     failures: int = 0
+    failed_order: str = ""
+    """The decision whose relays did not start the last time."""
     retry_at_s: float = _BEFORE_ALL
 
 
@@ -64,7 +66,7 @@ class Policy:
         for move in moved:
             server = move.server
             if server.state == "failed" and move.before in COMING:
-                self._failed_start(server.region, now_s)
+                self._failed_start(server, now_s)
             elif server.state == "failed":
                 self._lost_at_s = now_s
             elif server.state == "serving" and server.role == "relay":
@@ -147,8 +149,12 @@ class Policy:
         rested = now_s - memory.started_at_s >= self.settings.cooldown_out_s
         return rested and now_s >= memory.retry_at_s
 
-    def _failed_start(self, region: str, now_s: float) -> None:
-        memory = self._of(region)
+    def _failed_start(self, server: Server, now_s: float) -> None:
+        """Relays of one decision that all fail are one failure."""
+        memory = self._of(server.region)
+        if server.order and server.order == memory.failed_order:
+            return
+        memory.failed_order = server.order
         pause_s = self.settings.retry_first_s * 2 ** min(memory.failures, 16)
         memory.failures += 1
         memory.retry_at_s = now_s + min(pause_s, self.settings.retry_max_s)

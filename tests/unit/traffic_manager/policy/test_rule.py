@@ -45,6 +45,7 @@ class World:
     paused: bool = False
     fleet: Fleet = field(default_factory=lambda: Fleet(FleetSettings()))
     sequence: int = 0
+    orders: int = 0
 
     def __post_init__(self) -> None:
         self.report()
@@ -56,8 +57,10 @@ class World:
             self.fleet.report(report_of(relay, region=region), self.now_s)
         return self
 
-    def order(self, relay: str, region: str = "east") -> "World":
-        self.fleet.request(relay, region, self.now_s, order="d-0")
+    def order(self, relay: str, region: str = "east", same: bool = False) -> "World":
+        """Of a decision of its own, or of the `same` as the one before."""
+        self.orders += not same
+        self.fleet.request(relay, region, self.now_s, order=f"d-{self.orders}")
         return self
 
     def report(self) -> None:
@@ -262,6 +265,20 @@ def test_starts_that_fail_are_tried_again_after_longer_and_longer_pauses():
             world.policy.notice(moved, world.now_s)
     pauses = [after - before for before, after in itertools.pairwise(tries)]
     assert pauses == [5, 5, 8, 16, 32], "the cool-down, then doubling from 2 s"
+
+
+def test_relays_of_one_decision_that_all_fail_are_one_failure():
+    world, tries = World(load={"east": 400}), []
+    for _ in range(40):
+        if count := starts(world.look(1.0)).get("east"):
+            tries.append(world.now_s)
+            for number in range(count):
+                world.order(f"r-{len(tries)}-{number}", same=number > 0)
+            for number in range(count):
+                moved = world.fleet.failed(f"r-{len(tries)}-{number}", "no port", world.now_s)
+                world.policy.notice(moved, world.now_s)
+    pauses = [after - before for before, after in itertools.pairwise(tries)]
+    assert pauses == [5, 5, 8, 16]
 
 
 def test_paused_starts_and_drains_nothing():
