@@ -58,7 +58,9 @@ class Shortage:
         short = {region: left for region, left in left_bps.items() if left > 0}
         budgets = self._wanted_budgets(view, supply, short)
         caps = self._wanted_caps(view, stuck) if self.settings.rung_caps else {}
-        caps = _chosen_caps(view, chosen or {}) | caps
+        # A lower rung is there within a segment: it need not be taken for what is only feared.
+        likely = {region: one for region, one in (chosen or {}).items() if region in short}
+        caps = _chosen_caps(view, likely) | caps
         made = [*decisions, *self._set_budgets(view, budgets), *self._set_caps(view, caps)]
         by_server: dict[str, dict[str, str]] = {}
         for (server, channel), cap in self._caps.items():

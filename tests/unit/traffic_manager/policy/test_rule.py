@@ -462,6 +462,9 @@ def test_with_prices_relays_come_for_the_slo_and_not_for_the_setpoint():
 def test_the_rung_is_lowered_where_that_is_cheaper_than_a_relay():
     world = World(policy=priced(), load={"east": 28}, spread={"east": (60, 100)})
     plan = world.look()
+    assert starts(plan) == caps(plan) == {}, "it may come to that, and is done in time then"
+    world.upper["east"] = 100
+    plan = world.look()
     assert starts(plan) == {} and caps(plan) == {"demo": "240p"}
     (cap,) = [d for d in plan.decisions if d.action == "rung_cap"]
     assert cap.rule == "cheapest_for_slo" and "1 more relay would be" in cap.why
@@ -483,7 +486,9 @@ def test_what_viewers_are_to_have_on_average_decides_between_a_relay_and_a_rung(
     slo, started, capped
 ):
     policy = priced(slo={"overload_share_max": 0.01, **slo})
-    plan = World(policy=policy, load={"east": 28}, spread={"east": (60, 100)}).look()
+    world = World(policy=policy, load={"east": 28}, spread={"east": (60, 100)})
+    world.upper["east"] = 100
+    plan = world.look()
     assert (starts(plan), caps(plan)) == (started, capped)
 
 
@@ -498,6 +503,7 @@ def test_a_region_that_is_not_forecast_goes_by_the_setpoint_whatever_the_prices(
 def test_with_prices_limits_hold_and_the_rest_is_capped():
     policy = priced(limits={"relays_max": 1})
     world = World(policy=policy, load={"east": 80}, spread={"east": (300, 340)})
+    world.upper["east"] = 320
     plan = world.look()
     assert starts(plan) == {"east": 1} and caps(plan) == {"demo": "240p"}
 
