@@ -84,7 +84,7 @@ def policy(
         learned.resume(before)
         return learned
     if name == "R5":
-        return Oracle(name, target, known.response.mean)
+        return Oracle(name, target, known.response)
     if name == "ours":
         kind = settings.learning.worker_kind
         ours = Ours(settings, target, Learner(shipped_prior(), worker_kind=kind, seed=seed))

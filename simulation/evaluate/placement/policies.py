@@ -4,7 +4,7 @@ Their weak points belong to every comparison: the reference requests the whole l
 random, so R1 tells what smaller requests alone are worth.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,6 +13,7 @@ import numpy as np
 from simulation.evaluate.placement.engine import Occupied, Placed
 from simulation.evaluate.placement.models import WorkerModel
 from simulation.evaluate.placement.requests import Requests, renditions_with
+from simulation.evaluate.placement.response import Response
 from simulation.evaluate.placement.samples import Measured, Predicted
 from simulation.evaluate.placement.settings import LearningSettings, StrategySettings
 from simulation.evaluate.placement.traces import Arrival
@@ -202,25 +203,23 @@ class Learned:
         return [Predicted(speed, cpu_share) for speed, cpu_share in said]
 
 
-Response = Callable[[float, Sequence[str]], tuple[float, float]]
-"""(cores of a worker, its tasks' renditions) -> (speed of the slowest, cores in use)."""
-
-
 @dataclass(slots=True)
 class Oracle:
-    """R5: knows the measured response of each worker type to each set of tasks."""
+    """R5: knows how each worker type was measured to respond to tasks, and how far it scatters."""
 
     name: str
     target: Target
     response: Response
+    _sure: dict[tuple[object, ...], tuple[float, float]] = field(default_factory=dict)
 
     def place(self, arrival: Arrival, workers: Sequence[Occupied]) -> Placed | None:
         good: list[tuple[float, int, str, Predicted]] = []
         for worker in workers:
             names = renditions_with(worker.tasks, arrival.rendition)
-            speed, cpu_cores = self.response(worker.cores, names)
-            said = Predicted(speed, cpu_cores / worker.cores)
+            speed, cpu_cores = self._kept(worker.cores, sorted(names))
             if self.target.met(speed, cpu_cores / worker.cores):
+                mean, cores = self.response.mean(worker.cores, names)
+                said = Predicted(mean, cores / worker.cores)
                 good.append((worker.cores, -len(names), worker.worker, said))
         if not good:
             return None
@@ -229,3 +228,10 @@ class Oracle:
 
     def learn(self, sample: Measured, now_s: float) -> None:
         """It knows already."""
+
+    def _kept(self, cores: float, names: Sequence[str]) -> tuple[float, float]:
+        key = (cores, *names)
+        if key not in self._sure:
+            confidence = self.target.strategy.confidence
+            self._sure[key] = self.response.sure(cores, names, confidence)
+        return self._sure[key]

@@ -25,6 +25,8 @@ _SPEED_WEIGHT = 3.0
 """Speeds are known three times as well as CPU."""
 _NEIGHBOURS = 20
 _BEND_MAX = 60.0
+_CPU_MOST = 1.02
+"""Of a quota, which is kept by its period only."""
 _NEW_SIZE_FACTOR = 1.0
 
 Floats = NDArray[np.float64]
@@ -62,11 +64,26 @@ class Response:
         """The same with the noise that was measured."""
         demand = self.demand(cores, renditions)
         speed, cpu_share = self.at(demand)
+        near = self._near(demand)
+        speed_off, cpu_off = near[int(random.integers(len(near)))]
+        return float(speed * speed_off), float(min(cpu_share * cpu_off, _CPU_MOST) * cores)
+
+    def sure(
+        self, cores: float, renditions: Sequence[str], confidence: float
+    ) -> tuple[float, float]:
+        """A speed that is kept, and cores that are not exceeded, with that confidence."""
+        demand = self.demand(cores, renditions)
+        speed, cpu_share = self.at(demand)
+        near = self._near(demand)
+        speed_off = np.quantile(near[:, 0], 1 - confidence)
+        cpu_off = np.quantile(near[:, 1], confidence)
+        return float(speed * speed_off), float(min(cpu_share * cpu_off, _CPU_MOST) * cores)
+
+    def _near(self, demand: float) -> Floats:
+        """Residuals of samples with a like demand."""
         place = int(np.searchsorted(self.demands, demand))
         first = max(0, min(place - _NEIGHBOURS // 2, len(self.demands) - _NEIGHBOURS))
-        near = self.residuals[first : first + _NEIGHBOURS]
-        speed_off, cpu_off = near[int(random.integers(len(near)))]
-        return float(speed * speed_off), float(min(cpu_share * cpu_off, 1.02) * cores)
+        return self.residuals[first : first + _NEIGHBOURS]
 
     def at(self, demand: float) -> tuple[float, float]:
         """Speed of the slowest task and share of CPU, at so many times the quota."""

@@ -42,6 +42,8 @@ def test_noise_is_that_of_samples_with_a_like_load() -> None:
     few = [found.drawn(0.5, ["144p"], random)[0] for _ in range(50)]
     many = [found.drawn(0.5, ["480p"] * 4, random)[0] for _ in range(50)]
     assert np.std(few) < 0.01 < np.std(many)
+    assert found.sure(0.5, ["480p"] * 4, 0.9)[0] < 0.8 * found.mean(0.5, ["480p"] * 4)[0]
+    assert found.sure(0.5, ["144p"], 0.9)[0] > 0.98
 
 
 def test_an_idle_worker_uses_nothing() -> None:
