@@ -11,6 +11,7 @@ not known yet stays in `sigma_log`.
 import math
 from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, Protocol
@@ -107,10 +108,11 @@ class CostModel:
         self._prior: Prior = ThumbPrior() if prior is None else prior
         self.workers = WorkerModel() if workers is None else workers
         self._pairs: OrderedDict[tuple[str, str], _Pair] = OrderedDict()
-        self._channels: Mapping[str, _Factor] = {}
-        self._workers: Mapping[str, _Factor] = {}
-        self._forms: dict[str, set[str]] = {}
-        """That a channel has run in, wherever that was."""
+        self._of_channel: dict[str, dict[str, _Pair]] = {}
+        self._of_worker: dict[str, dict[str, _Pair]] = {}
+        """The same by the one, then by the other."""
+        self._channels: dict[str, _Factor] = {}
+        self._workers: dict[str, _Factor] = {}
 
     def cost(self, channel: str, signature: Signature, machine: Machine) -> Cost:
         """Of a channel (its running renditions may have been seen before) on a machine."""
@@ -132,8 +134,8 @@ class CostModel:
             log += level.log if level else 0.0
             variance += shown.variance if shown else channel_variance
             variance += level.variance if level else worker_variance
-        forms = self._forms.get(channel)
-        if forms and _form(signature) not in forms:
+        ran = self._of_channel.get(channel)
+        if ran and not any(_form(signature) in pair.forms for pair in ran.values()):
             variance += _SETTINGS_SIGMA**2
         sigma_log = max(math.sqrt(variance), _SIGMA_MIN)
         known = _in_words(shown, level, seen, expected.doubts)
@@ -143,9 +145,8 @@ class CostModel:
         """Of a machine with these tasks and no others."""
         return self.workers.outlook(machine, loads, confidence, shared_fairly)
 
-    def learn(self, sample: Sample, *, more_follow: bool = False) -> int:
-        """Take what a sample shows; the number of tasks that it taught something about. Where
-        `more_follow`, factors stay as they are until the last of them."""
+    def learn(self, sample: Sample) -> int:
+        """Take what a sample shows; the number of tasks that it taught something about."""
         learned = 0
         machine = Machine(sample.worker, sample.cores, sample.cpu_model)
         loads = []
@@ -156,8 +157,8 @@ class CostModel:
             loads.append(Load(task.channel, signature, self.cost(task.channel, signature, machine)))
             if self._note(task.channel, machine, signature, task.cost_cores):
                 learned += 1
-        if not more_follow:
-            self._fit()
+        if learned:
+            self._fit({task.channel for task in sample.tasks}, {sample.worker})
         if loads and len(loads) == len(sample.tasks):
             self.workers.learn(machine, loads, sample.speed_min, sample.cpu_cores)
         return learned
@@ -171,9 +172,10 @@ class CostModel:
 
     def forget_worker(self, worker: str) -> None:
         """Another machine has its name now."""
-        for pair in [pair for pair in self._pairs if pair[1] == worker]:
-            del self._pairs[pair]
-        self._fit()
+        channels = set(self._of_worker.get(worker, ()))
+        for channel in channels:
+            self._drop((channel, worker))
+        self._fit(channels, set())
 
     def save(self) -> dict[str, Any]:
         """JSON."""
@@ -181,7 +183,11 @@ class CostModel:
             [*names, list(pair.logs), list(pair.forms), pair.channel_sigma, pair.worker_sigma]
             for names, pair in self._pairs.items()
         ]
-        return {"pairs": pairs}
+        return {
+            "pairs": pairs,
+            "channels": {name: _saved(factor) for name, factor in self._channels.items()},
+            "workers": {name: _saved(factor) for name, factor in self._workers.items()},
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on as the one that gave `save`. Raises ValueError for what it cannot have given."""
@@ -197,10 +203,14 @@ class CostModel:
                     numbers[-2],
                     numbers[-1],
                 )
-        except (KeyError, TypeError) as error:
+            channels = _restored(state["channels"], {channel for channel, _ in pairs})
+            workers = _restored(state["workers"], {worker for _, worker in pairs})
+        except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"not a saved cost model: {error}") from error
-        self._pairs = pairs
-        self._fit()
+        self._pairs, self._of_channel, self._of_worker = OrderedDict(), {}, {}
+        self._channels, self._workers = channels, workers
+        for names, pair in pairs.items():
+            self._put(names, pair)
 
     def _note(self, channel: str, machine: Machine, signature: Signature, cores: float) -> bool:
         expected = self._prior.channel(signature, cpu_model=machine.cpu_model)
@@ -220,39 +230,69 @@ class CostModel:
         pair.forms[_form(signature)] = None
         while len(pair.forms) > RECENT_MAX:
             pair.forms.popitem(last=False)
-        self._pairs[names] = pair
+        self._put(names, pair)
         while len(self._pairs) > PAIRS_MAX:
-            self._pairs.popitem(last=False)
+            self._drop(next(iter(self._pairs)))
         return True
 
-    def _fit(self) -> None:
-        """Channels given workers, workers given channels, in turn."""
-        self._channels, self._workers, self._forms = {}, {}, {}
-        for (channel, _), pair in self._pairs.items():
-            self._forms.setdefault(channel, set()).update(pair.forms)
+    def _put(self, names: tuple[str, str], pair: _Pair) -> None:
+        channel, worker = names
+        self._pairs[names] = pair
+        self._of_channel.setdefault(channel, {})[worker] = pair
+        self._of_worker.setdefault(worker, {})[channel] = pair
+
+    def _drop(self, names: tuple[str, str]) -> None:
+        channel, worker = names
+        del self._pairs[names], self._of_channel[channel][worker], self._of_worker[worker][channel]
+        if not self._of_channel[channel]:
+            del self._of_channel[channel]
+            self._channels.pop(channel, None)
+        if not self._of_worker[worker]:
+            del self._of_worker[worker]
+            self._workers.pop(worker, None)
+
+    def _fit(self, channels: AbstractSet[str], workers: AbstractSet[str]) -> None:
+        """Workers given channels, channels given workers, in turn; those that something was
+        learned of, and the others when it is of them."""
         for _ in range(_ROUNDS):
-            self._workers = self._factors_of(1, self._channels)
-            self._channels = self._factors_of(0, self._workers)
-
-    def _factors_of(self, side: int, others: Mapping[str, _Factor]) -> dict[str, _Factor]:
-        """Of each channel (side 0) or worker (1), given those of the other side."""
-        held: dict[str, list[tuple[_Pair, _Factor | None]]] = {}
-        for names, pair in self._pairs.items():
-            held.setdefault(names[side], []).append((pair, others.get(names[1 - side])))
-        return {name: _factor(side, pairs) for name, pairs in held.items()}
+            for worker in workers & self._of_worker.keys():
+                pairs = self._of_worker[worker]
+                self._workers[worker] = _factor(1, pairs, self._channels)
+            for channel in channels & self._of_channel.keys():
+                self._channels[channel] = _factor(0, self._of_channel[channel], self._workers)
 
 
-def _factor(side: int, pairs: Sequence[tuple[_Pair, _Factor | None]]) -> _Factor:
+def _factor(side: int, pairs: Mapping[str, _Pair], others: Mapping[str, _Factor]) -> _Factor:
+    """Of a channel (side 0) or a worker (1), given those of the other side."""
     logs, certainty, readings = [], 0.0, 0
-    for pair, other in pairs:
+    pair = next(iter(pairs.values()))
+    own_sigma = pair.channel_sigma if side == 0 else pair.worker_sigma
+    for name, pair in pairs.items():
+        other = others.get(name)
         logs += [log - (other.log if other else 0.0) for log in pair.logs]
         sigma = pair.worker_sigma if side == 0 else pair.channel_sigma
         open_variance = other.variance if other else sigma**2
         certainty += 1 / (open_variance + _NOISE_SIGMA**2 / len(pair.logs))
         readings += len(pair.logs)
-    own_sigma = pairs[-1][0].channel_sigma if side == 0 else pairs[-1][0].worker_sigma
     shrinkage = _shrinkage(own_sigma**2, 1 / certainty)
     return _Factor(shrinkage * median(logs), own_sigma**2 * (1 - shrinkage), readings)
+
+
+def _saved(factor: _Factor) -> list[float]:
+    return [factor.log, factor.variance, factor.readings]
+
+
+def _restored(state: Mapping[str, Any], names: AbstractSet[str]) -> dict[str, _Factor]:
+    """One for each of these names. Raises ValueError for what it is not."""
+    found = {}
+    for name, (log, variance, readings) in state.items():
+        factor = _Factor(float(log), float(variance), int(readings))
+        if not (math.isfinite(factor.log) and 0 <= factor.variance < math.inf):
+            raise ValueError(f"factor of {name}: {log}, variance {variance}")
+        found[str(name)] = factor
+    if found.keys() != names:
+        raise ValueError("factors and readings are not of the same names")
+    return found
 
 
 def _shrinkage(variance: float, error_variance: float) -> float:

@@ -30,7 +30,6 @@ from traffic_manager.placement.worker_model import WorkerModel
 FORMAT = 1
 HISTORY_MAX = 1000
 EVENTS_MAX = 100
-_RECALLED_AT_ONCE = 20
 _RECENT_MIN = 4
 """Samples that a model is made from after an alarm, at least."""
 _JUDGED_SHARE = 1 / 3
@@ -170,10 +169,8 @@ class Learner:
 
     def recall(self, samples: Sequence[Sample]) -> None:
         """Learn from samples of before, oldest first; nothing is said of drift in them."""
-        for number, sample in enumerate(samples, start=1):
-            # Factors that are a little behind do for how workers fared.
-            last = number == len(samples) or number % _RECALLED_AT_ONCE == 0
-            self.costs.learn(sample, more_follow=not last)
+        for sample in samples:
+            self.costs.learn(sample)
             self.history.append(sample)
             self._errors_then.append(0.0)
         self.learned += len(samples)
@@ -233,8 +230,8 @@ class Learner:
         costs = CostModel(self._prior)
         if state is not None:
             costs.restore(state)
-        for number, sample in enumerate(samples, start=1):
-            costs.learn(sample, more_follow=number < len(samples))
+        for sample in samples:
+            costs.learn(sample)
         return costs
 
 

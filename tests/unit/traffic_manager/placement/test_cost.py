@@ -4,7 +4,7 @@ import math
 import pytest
 
 from surgecast.control.messages import RungSignature, Signature
-from traffic_manager.placement.cost import PAIRS_MAX, CostModel
+from traffic_manager.placement.cost import CostModel
 from traffic_manager.placement.model import Cost, Machine
 from traffic_manager.placement.samples import Sample, TaskSample
 
@@ -98,7 +98,9 @@ def test_what_was_saved_goes_on_the_same():
     copy.restore(json.loads(json.dumps(model.save())))
     assert copy.cost("news", SIGNATURE, THERE) == model.cost("news", SIGNATURE, THERE)
     assert copy.save() == model.save()
-    for wrong in ({}, {"pairs": [["a", "b", [], [], 1, 1]]}, {"pairs": [["a", "b", ["x"]]]}):
+    broken = {**model.save(), "workers": {"here": [math.nan, 0.1, 1]}}
+    foreign = {**model.save(), "channels": {"other": [0.0, 0.1, 1]}}
+    for wrong in ({}, {"pairs": [["a", "b", [], [], 1, 1]]}, broken, foreign):
         with pytest.raises(ValueError):
             copy.restore(wrong)
     assert copy.save() == model.save()
@@ -111,11 +113,14 @@ def test_a_worker_that_is_another_machine_now_is_forgotten():
     assert model.cost("news", SIGNATURE, HERE) == PRIOR
 
 
-def test_memory_is_bounded():
+def test_memory_is_bounded_and_what_was_heard_of_longest_ago_goes(monkeypatch):
+    monkeypatch.setattr("traffic_manager.placement.cost.PAIRS_MAX", 5)
     model = CostModel()
-    state = {
-        "pairs": [[f"c{number}", "here", [0.0], ["f"], 0.5, 0.2] for number in range(PAIRS_MAX)]
-    }
-    model.restore(state)
-    model.learn(sample("here", news=PRIOR.cores))
-    assert len(model.save()["pairs"]) == PAIRS_MAX
+    for number in range(8):
+        model.learn(sample(f"w{number % 2}", **{f"c{number}": PRIOR.cores}))
+    state = model.save()
+    assert [pair[0] for pair in state["pairs"]] == ["c3", "c4", "c5", "c6", "c7"]
+    assert set(state["channels"]) == {"c3", "c4", "c5", "c6", "c7"}
+    for number in range(5):
+        model.learn(sample("w0", **{f"d{number}": PRIOR.cores}))
+    assert set(model.save()["workers"]) == {"w0"}
