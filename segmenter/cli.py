@@ -30,6 +30,7 @@ from surgecast.clock import RealClock
 from surgecast.config import load
 from surgecast.errors import SurgecastError, first_of
 from surgecast.media.window import WindowSettings
+from surgecast.memory import keep_large_blocks_apart
 from surgecast.supervise import run_until_stopped
 
 
@@ -82,6 +83,7 @@ def _work(args: argparse.Namespace) -> int:
     """A worker. SIGTERM drains it, a second signal ends it."""
     settings = load(args.config, WorkerSettings)
     log.configure(settings.log.level, settings.log.form)
+    keep_large_blocks_apart()
     workers: list[Worker] = []
 
     async def work() -> None:
