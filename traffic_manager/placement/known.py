@@ -101,14 +101,15 @@ class Known:
         """What a task takes of its worker: as measured while nothing changed, else as predicted."""
         whole = self.signature(task.channel)
         form = None if whole is None else reduced(whole, task.preset, task.shed)
-        return Load(task.channel, form, self._measured(task) or self._expected(task, form))
+        return Load(task.channel, form, self.measured(task) or self._expected(task, form))
 
     def preset_of(self, task: Task) -> str:
         """Instead of that of its signature; workers report that one by name too."""
         whole = self.signature(task.channel)
         return "" if whole is not None and task.preset == whole.preset else task.preset
 
-    def _measured(self, task: Task) -> Cost | None:
+    def measured(self, task: Task) -> Cost | None:
+        """What it takes, where nothing has changed for a while and it is fast enough."""
         used = words.realised_cores(task)
         worker = self.workers.get(task.worker)
         calm = worker is not None and worker.report.constant_s >= _MEASURED_AFTER_S

@@ -35,6 +35,9 @@ from traffic_manager.record.logbook import Logbook
 _SERVED_AT_ONCE = 16
 """Waiting tasks that are tried in one tick."""
 _WELL_AFTER_S = 30.0
+_GIVEN_BACK = 0.2
+_GIVEN_BACK_MIN = 0.05
+"""A reservation is made smaller by no less than this share and so many cores."""
 
 Over = Literal["ended", "failed"]
 
@@ -306,28 +309,41 @@ class Placing:
     # Placing.
 
     def _serve(self, now_s: float, utc: float) -> None:
-        """What is wanted and has no task, and what waits: the most urgent first."""
+        """What waits and what is wanted and has no task, the most urgent first; a bounded number
+        at a time, so that a fleet that starts delays no report."""
         for late in self.waiting.overdue(now_s):
             task = self.tasks.get(late.task)
             if task is not None:
                 self._give_up_waiting(task, f"waited {now_s - late.since_s:.0f} s", now_s, utc)
+        for waiting in self.waiting.turn(_SERVED_AT_ONCE):
+            task = self.tasks.get(waiting.task)
+            assert task is not None
+            self._try(task, now_s, utc)
+        for want, role in self._unserved(now_s)[:_SERVED_AT_ONCE]:
+            self._try(self.tasks.want(want.channel, role, now_s, utc), now_s, utc)
+
+    def _unserved(self, now_s: float) -> list[tuple[Want, Role]]:
+        """Channels and roles without a task, the most urgent first."""
+        found: list[tuple[Want, Role]] = []
         for want in self.wants:
             roles: tuple[Role, ...] = ("primary", "backup") if want.said.backup else ("primary",)
             for role in roles:
                 free = self.tasks.current(want.channel, role) is None
                 if free and self.retries.may_try((want.channel, role), now_s):
-                    self._wait(self.tasks.want(want.channel, role, now_s, utc), want, now_s, utc)
-        for waiting in self.waiting.in_order()[:_SERVED_AT_ONCE]:
-            task = self.tasks.get(waiting.task)
-            assert task is not None
-            self._try(task, now_s, utc)
+                    found.append((want, role))
+        return sorted(found, key=lambda one: (one[1] == "backup", -one[0].said.priority))
 
-    def _wait(self, task: Task, want: Want, now_s: float, utc: float) -> None:
-        queue = self.settings.queue
+    def _wait(self, task: Task, choice: Choice, now_s: float, utc: float) -> None:
+        """It waits; or another, less urgent one that waits has to give way, or it itself."""
+        queue, want = self.settings.queue, self.wants.get(task.channel)
+        priority = 0 if want is None else want.said.priority
         until_s = now_s + queue.wait_max_s
-        waiting = Waiting(task.id, want.said.priority, now_s, until_s, task.role == "backup")
+        waiting = Waiting(task.id, priority, now_s, until_s, task.role == "backup")
         out = self.waiting.put(waiting, queue.waiting_max)
         loser = None if out is None else self.tasks.get(out.task)
+        if loser is None or loser.id != task.id:
+            self._decided(words.not_placed(choice, task.channel), choice, now_s, utc)
+            self.tasks.move(task.id, "queued", now_s, choice.why)
         if loser is not None:
             self._give_up_waiting(loser, f"{queue.waiting_max} tasks wait already", now_s, utc)
 
@@ -339,8 +355,7 @@ class Placing:
         elif choice.kind == "refused":
             self._refuse(task, choice, "", now_s, utc)
         elif task.state == "wanted":
-            self._decided(words.not_placed(choice, task.channel), choice, now_s, utc)
-            self.tasks.move(task.id, "queued", now_s, choice.why)
+            self._wait(task, choice, now_s, utc)
         else:
             self.tasks.change(task.id, reason=choice.why)
 
@@ -446,6 +461,8 @@ class Placing:
         at = self.known.situation(task, worker, said)
         if task.state == "adjusting" and now_s - task.since_s >= self.settings.adjust.cooldown_s:
             task = self.tasks.move(task.id, "running", now_s)
+        if not adjuster.steps:
+            self._give_back(task, at, worker, now_s, utc)
         step = adjuster.look(at, self.known.model, now_s)
         if step is not None and step.kind == "move":
             rule: Rule = "speed_below_target" if step.urgent else "room_again"
@@ -455,6 +472,25 @@ class Placing:
             step = adjuster.stays(now_s, f"{step.why}; {choice.why}")
         if step is not None:
             self._carry_out(step, at, task, now_s, utc)
+
+    def _give_back(
+        self, task: Task, at: Situation, worker: Worker, now_s: float, utc: float
+    ) -> None:
+        """What was reserved because nobody knew better, once it is known."""
+        measured = self.known.measured(task)
+        constant_s = worker.report.constant_s
+        if measured is None or constant_s < self.settings.constant_s:
+            return
+        headroom = self.settings.adjust.headroom
+        cores = measured.high(self.settings.strategy.confidence) * headroom
+        if at.reserved_cores - cores < max(_GIVEN_BACK_MIN, _GIVEN_BACK * at.reserved_cores):
+            return
+        why = (
+            f"it uses {measured.cores:.2f} cores of {at.reserved_cores:.2f} for {constant_s:.0f} s"
+        )
+        step = Step("cores", why, cores, at.preset, at.shed)
+        self._decided(words.adjusted(step, at, task, worker.report.region), None, now_s, utc)
+        self.reservations.resize(task.id, cores, room_cores=self.known.room_cores(worker))
 
     def _adjuster(self, task: Task) -> Adjuster:
         found = self._adjusters.get(task.id)

@@ -27,6 +27,7 @@ class WaitingTasks:
 
     def __init__(self) -> None:
         self._waiting: dict[str, Waiting] = {}
+        self._turn = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -36,6 +37,14 @@ class WaitingTasks:
 
     def in_order(self) -> list[Waiting]:
         return sorted(self._waiting.values(), key=lambda one: one.rank)
+
+    def turn(self, most: int) -> list[Waiting]:
+        """Those that are tried now: the most urgent ones, and of the others the next in turn, for
+        a small task may fit where a large one does not."""
+        order = self.in_order()
+        first, others = order[: most // 2], order[most // 2 :]
+        self._turn = (self._turn + most // 2) % len(others) if others else 0
+        return first + (others[self._turn :] + others[: self._turn])[: most - len(first)]
 
     def put(self, waiting: Waiting, most: int) -> Waiting | None:
         """Let it wait; the one that had to give way where there are more than `most`, which may

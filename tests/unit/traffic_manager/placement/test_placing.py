@@ -5,7 +5,7 @@ import pytest
 from surgecast.errors import RemoteError
 from tests.support.placing_world import World
 from traffic_manager.placement.placing import NotReady
-from traffic_manager.placement.settings import PlacementSettings
+from traffic_manager.placement.settings import PlacementSettings, QueueSettings
 
 SETTINGS = PlacementSettings.model_validate(
     {
@@ -142,6 +142,43 @@ def test_the_most_urgent_waits_least_and_the_queue_has_a_bound() -> None:
     assert w.running("later5") == ["a"]
     w.run(40)
     assert all(r.why for r in w.decisions("refuse")) and w.decisions("refuse")
+
+
+def test_a_large_fleet_that_starts_is_placed_without_a_refusal() -> None:
+    w = world()
+    for number in range(25):
+        w.add(f"w{number}", 4.0)
+    for number in range(80):
+        w.want(f"c{number}", 0.9)
+    w.run(8)
+    assert all(w.running(f"c{number}") for number in range(80))
+    assert not w.decisions("refuse") and not w.decisions("queue")
+
+
+def test_a_small_one_behind_large_ones_gets_its_turn() -> None:
+    w = world(SETTINGS.model_copy(update={"queue": QueueSettings(waiting_max=40)}))
+    w.add("a", 1.0)
+    w.want("first", 0.7)
+    w.run(5)
+    for number in range(30):
+        w.want(f"large{number}", 0.9)
+    w.want("small", 0.2, priority=0)
+    w.run(10)
+    assert w.running("small") == ["a"]
+
+
+def test_what_was_reserved_for_want_of_knowledge_is_given_back() -> None:
+    sure = SETTINGS.strategy.model_copy(update={"confidence": 0.9})
+    w = World(SETTINGS.model_copy(update={"strategy": sure}), sigma_log=0.5)
+    w.add("a", 1.0)
+    w.want("news", 0.5, really=0.3)
+    w.want("more", 0.3, really=0.2)
+    w.run(20)
+    assert w.placing.reservations.of_worker("a") > 0.9 and not w.running("more")
+    w.run(30)
+    kept = {task.channel: w.placing.reservations.of_task(task.id) for task in w.placing.tasks}
+    assert kept["news"] < 0.5 and w.running("more") == ["a"]
+    assert w.decisions("cores")[0].rule == "room_again"
 
 
 def test_a_slow_task_gets_cores_first() -> None:
