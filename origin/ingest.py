@@ -353,7 +353,7 @@ class Ingest:
         return TranscodeWanted(
             channel=self._name,
             spec=spec_of(settings),
-            signature=self._signature or self._foreseen(),
+            signature=self._whole_signature(),
             priority=settings.worker.priority,
             backup=settings.worker.standby,
             lease=primary.number if primary else 0,
@@ -363,6 +363,12 @@ class Ingest:
             backup_silent_s=_silent_s(backup, now),
             listens=is_fed(settings.source),
         )
+
+    def _whole_signature(self) -> Signature | None:
+        """Of all that is wanted: a worker that was told to be faster announces what it does."""
+        found = self._signature or self._foreseen()
+        preset = self._settings.ladder.preset
+        return found and found.model_copy(update={"preset": preset})
 
     def _foreseen(self) -> Signature | None:
         """Where nobody needs to look at the source."""

@@ -104,9 +104,10 @@ class Known:
         return Load(task.channel, form, self.measured(task) or self._expected(task, form))
 
     def preset_of(self, task: Task) -> str:
-        """Instead of that of its signature; workers report that one by name too."""
+        """Instead of that of its signature. One that was adopted has that one by name, too."""
         whole = self.signature(task.channel)
-        return "" if whole is not None and task.preset == whole.preset else task.preset
+        by_name = whole is not None and task.preset == whole.preset and not task.decision
+        return "" if by_name else task.preset
 
     def measured(self, task: Task) -> Cost | None:
         """What it takes, where nothing has changed for a while and it is fast enough."""

@@ -15,6 +15,7 @@ from segmenter.remote.protocol import Announcement, ladder_message
 from segmenter.remote.wire import outgoing_part, outgoing_set
 from segmenter.timeline import Memory
 from surgecast.clock import ManualClock
+from surgecast.control.messages import Signature
 from surgecast.control.transcoding import Role
 from surgecast.errors import RemoteError
 from surgecast.media.part import PartSet
@@ -73,8 +74,16 @@ class Show:
     def _tell(self) -> None:
         self.news += 1
 
-    async def announce(self, lease: int, role: Role = "primary", feeding: bool = True) -> None:
-        told = Announcement(role=role, ladder=ladder_message(LADDER), feeding=feeding)
+    async def announce(
+        self,
+        lease: int,
+        role: Role = "primary",
+        feeding: bool = True,
+        signature: Signature | None = None,
+    ) -> None:
+        told = Announcement(
+            role=role, ladder=ladder_message(LADDER), feeding=feeding, signature=signature
+        )
         state = await self.ingest.announce(lease, told)
         assert state.announced
 
@@ -236,6 +245,18 @@ async def test_parts_of_nobody_are_replaced_at_once() -> None:
     await show.announce(6)
     show.push_parts(6, 0, 1)
     assert len(show.sink.parts) == 5
+
+
+async def test_the_manager_is_told_what_is_wanted_whatever_a_worker_does_instead() -> None:
+    """Else an order for a faster preset would be taken back as soon as it was carried out."""
+    show = Show()
+    wanted = show.ingest.wanted().signature
+    assert wanted is not None
+    faster = wanted.model_copy(update={"preset": "ultrafast", "width": 1280})
+    await show.announce(5, signature=faster)
+    told = show.ingest.wanted().signature
+    assert told is not None
+    assert (told.preset, told.width) == (wanted.preset, 1280)
 
 
 async def test_the_manager_is_told_who_feeds_and_for_how_long_nobody_did() -> None:

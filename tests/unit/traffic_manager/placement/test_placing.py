@@ -352,3 +352,18 @@ def test_what_a_former_manager_took_away_comes_back_when_there_is_room() -> None
     [task] = w.placing.tasks
     assert (w.placing.known.preset_of(task), task.shed) == ("", ())
     assert w.discontinuities["news"] == 0, "the lease was the same all the time"
+
+
+def test_an_origin_that_tells_what_runs_does_not_change_what_is_ordered() -> None:
+    w = world()
+    w.add("a", 1.0)
+    w.want("news", 0.9, really=1.5)
+    w.run(20)
+    [running] = w.workers["a"].tasks.values()
+    ordered = running.order.preset
+    assert ordered
+    echoed = w.signatures["news"].model_copy(update={"preset": ordered})
+    w.wanted["news"] = w.wanted["news"].model_copy(update={"signature": echoed})
+    for _ in range(6):
+        w.step()
+        assert running.order.preset == ordered
