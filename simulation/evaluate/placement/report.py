@@ -33,7 +33,8 @@ def as_text(figures: Figures) -> RenderableType:
 
 
 def heading_lines(figures: Figures) -> list[str]:
-    lines = [_fitness_line(figures.fitness)] if figures.fitness else []
+    unjudged = "simulator: no set of tasks was kept from its fit; measure more of the grid"
+    lines = [_fitness_line(figures.fitness) if figures.fitness else unjudged]
     return [*lines, _drift_line(figures.drift)] if figures.drift else lines
 
 
