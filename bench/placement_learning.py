@@ -26,10 +26,10 @@ import numpy as np
 
 from tests.support.transcodes import PRIOR, Machines, signature_of
 from traffic_manager.fitting import run_outside
-from traffic_manager.placement.cost import CostModel, ThumbPrior
-from traffic_manager.placement.learner import Learner, error_on
-from traffic_manager.placement.model import Load, Machine
-from traffic_manager.placement.samples import Sample
+from traffic_manager.placement.costs.cost import CostModel, ThumbPrior
+from traffic_manager.placement.costs.learner import Learner, error_on
+from traffic_manager.placement.costs.model import Load, Machine
+from traffic_manager.placement.costs.samples import Sample
 
 T = TypeVar("T")
 CHANNELS, WORKERS, TASKS_MAX = 40, 12, 6

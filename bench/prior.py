@@ -23,7 +23,7 @@ import numpy as np
 from imageio_ffmpeg import get_ffmpeg_exe
 
 from surgecast.control.messages import Complexity, RungSignature, Signature
-from traffic_manager.placement.prior_file import shipped_prior
+from traffic_manager.placement.costs.prior_file import shipped_prior
 
 VIDEO = Path("../shared/data/video")
 RATE = 25

@@ -1,6 +1,6 @@
 """Builds the shipped prior from public measurements: the same bytes each time.
 
-    python -m scripts.build_prior ../shared/data traffic_manager/placement/prior/x264.model
+    python -m scripts.build_prior ../shared/data traffic_manager/placement/costs/prior/x264.model
 
 Reads `x264_ugc_cost` (1,397 videos x 201 settings) and `x264_machines` (30 machine types), both
 MIT (c) 2023 Luc Lesoil. Settings 1 to 9 of the data are x264's presets ultrafast to veryslow,
@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from traffic_manager.placement.model_store import StoredModel, packed
-from traffic_manager.placement.prior_model import FORMAT, KIND, terms
+from traffic_manager.placement.costs.model_store import StoredModel, packed
+from traffic_manager.placement.costs.prior_model import FORMAT, KIND, terms
 
 Values = NDArray[np.float64]
 Row = Mapping[str, str]

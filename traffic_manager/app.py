@@ -44,9 +44,9 @@ from traffic_manager.joining.maxmind import find_regions
 from traffic_manager.joining.steer import Steer
 from traffic_manager.manager import Manager, Order, Start, forecasts_for
 from traffic_manager.manager_settings import ManagerSettings
+from traffic_manager.placement.costs.learning import learning_for
+from traffic_manager.placement.costs.learning_gauges import watch_learning
 from traffic_manager.placement.gauges import watch_placement
-from traffic_manager.placement.learning import learning_for
-from traffic_manager.placement.learning_gauges import watch_learning
 from traffic_manager.provisioners.base import Provisioner, ProvisionFailed
 from traffic_manager.provisioners.command import CommandProvisioner
 from traffic_manager.provisioners.enrolment import Enrolment

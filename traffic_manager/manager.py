@@ -28,9 +28,9 @@ from traffic_manager.directives import (
 from traffic_manager.fleet import COMING, Fleet, Moved, Server
 from traffic_manager.forecasts import Forecasts
 from traffic_manager.manager_settings import ManagerSettings
-from traffic_manager.placement.model import Model, RuleOfThumb
+from traffic_manager.placement.costs.model import Model, RuleOfThumb
+from traffic_manager.placement.costs.samples import Expected
 from traffic_manager.placement.placing import Placing
-from traffic_manager.placement.samples import Expected
 from traffic_manager.policy.decisions import Decision, Plan
 from traffic_manager.policy.rule import Policy
 from traffic_manager.policy.start_times import StartTimes

@@ -18,8 +18,8 @@ import numpy as np
 from simulation.evaluate.dataset import DataSet, numbered
 from simulation.evaluate.machine_specs import specs
 from surgecast.errors import ConfigError
-from traffic_manager.placement.features import X264_OPTIONS, option_as_number
-from traffic_manager.placement.predictors.base import Table
+from traffic_manager.placement.costs.features import X264_OPTIONS, option_as_number
+from traffic_manager.placement.costs.predictors.base import Table
 
 Row = Mapping[str, str]
 ROWS_MAX = 5_000_000

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from traffic_manager.placement.predictors.base import Table
+from traffic_manager.placement.costs.predictors.base import Table
 
 Places = NDArray[np.int64]
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from simulation.evaluate.dataset import RANDOM, DataSet, folds
 from surgecast.errors import LocalError
-from traffic_manager.placement.predictors.base import RECENT_MAX, Predictor, Table, Values
-from traffic_manager.placement.predictors.kinds import make_predictor
+from traffic_manager.placement.costs.predictors.base import RECENT_MAX, Predictor, Table, Values
+from traffic_manager.placement.costs.predictors.kinds import make_predictor
 
 Progress = Callable[[str], None]
 

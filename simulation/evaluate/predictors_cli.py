@@ -12,7 +12,7 @@ from simulation.evaluate import data_files, report
 from simulation.evaluate.dataset import DataSet
 from simulation.evaluate.judging import Outcome, Question, judge
 from surgecast.errors import ConfigError
-from traffic_manager.placement.predictors.kinds import KINDS
+from traffic_manager.placement.costs.predictors.kinds import KINDS
 
 _FOLDS = 5
 _PROBES_MAX = 1000

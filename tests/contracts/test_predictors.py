@@ -10,14 +10,14 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from traffic_manager.placement.predictors import q_network, saving
-from traffic_manager.placement.predictors.base import (
+from traffic_manager.placement.costs.predictors import q_network, saving
+from traffic_manager.placement.costs.predictors.base import (
     KEPT_MAX,
     RECENT_MAX,
     Predictor,
     Table,
 )
-from traffic_manager.placement.predictors.kinds import KINDS, load_predictor, make_predictor
+from traffic_manager.placement.costs.predictors.kinds import KINDS, load_predictor, make_predictor
 
 NEEDS = {
     "lightgbm": "lightgbm",

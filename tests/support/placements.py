@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from surgecast.control.messages import RungSignature, Signature
 from traffic_manager.placement.choose import WorkerView
-from traffic_manager.placement.model import PRESET_FACTORS, Cost, Load, Machine, Outlook
-from traffic_manager.placement.model import shared_fairly as shared
+from traffic_manager.placement.costs.model import PRESET_FACTORS, Cost, Load, Machine, Outlook
+from traffic_manager.placement.costs.model import shared_fairly as shared
 
 RUNGS = (("720p", 1280, 720, 2.8e6), ("480p", 854, 480, 1.4e6), ("240p", 426, 240, 4e5))
 

@@ -11,7 +11,7 @@ from surgecast.control.messages import ServerReport, Signature, TranscodeWanted
 from surgecast.control.transcoding import TaskOrder, TaskReport, WorkerDirective, WorkerReport
 from surgecast.errors import RemoteError
 from tests.support.placements import StatedModel, signature
-from traffic_manager.placement.model import Machine
+from traffic_manager.placement.costs.model import Machine
 from traffic_manager.placement.placing import Placing
 from traffic_manager.placement.rungs import reduced
 from traffic_manager.placement.settings import PlacementSettings

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from surgecast.control.messages import Complexity, RungSignature, Signature
-from traffic_manager.placement.prior_file import shipped_prior
-from traffic_manager.placement.samples import Sample, TaskSample
+from traffic_manager.placement.costs.prior_file import shipped_prior
+from traffic_manager.placement.costs.samples import Sample, TaskSample
 
 PRIOR = shipped_prior()
 SIZES = {"720p": (1280, 720, 2.8e6), "480p": (854, 480, 1.4e6), "240p": (426, 240, 4e5)}

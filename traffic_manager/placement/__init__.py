@@ -1,2 +1,3 @@
-"""Which worker encodes what: the cost of a channel predicted before it starts, cores reserved for
-it, the smallest worker chosen that keeps its speed, and what to do when it does not keep it."""
+"""Which worker encodes what: cores reserved for a channel before it starts, the smallest worker
+chosen that keeps its speed, and what to do when it does not keep it. What it will cost is predicted
+in `costs`."""

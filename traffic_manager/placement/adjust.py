@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from surgecast.control.messages import Signature
-from traffic_manager.placement.model import Machine, Model
+from traffic_manager.placement.costs.model import Machine, Model
 from traffic_manager.placement.rungs import faster_presets, reduced, sheds
 from traffic_manager.placement.settings import AdjustSettings
 

@@ -15,7 +15,7 @@ from surgecast.config import load
 from surgecast.errors import ConfigError, RemoteError
 from traffic_manager.manager_settings import ManagerSettings
 from traffic_manager.placement.channel_file import ChannelFile, channel_in
-from traffic_manager.placement.export import export_samples
+from traffic_manager.placement.costs.export import export_samples
 from traffic_manager.placement.pages import placement_page, tasks_page
 from traffic_manager.record.why_cli import MANAGER, TOKEN_VARIABLE, problem
 

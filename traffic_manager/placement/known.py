@@ -8,7 +8,7 @@ from surgecast.control.transcoding import Role, TaskReport
 from traffic_manager.placement import words
 from traffic_manager.placement.adjust import Situation
 from traffic_manager.placement.choose import Choice, Wanted, WorkerView, choose
-from traffic_manager.placement.model import Cost, Load, Model
+from traffic_manager.placement.costs.model import Cost, Load, Model
 from traffic_manager.placement.reservations import Reservations
 from traffic_manager.placement.retries import Retries
 from traffic_manager.placement.rungs import reduced

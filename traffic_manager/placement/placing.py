@@ -20,11 +20,11 @@ from surgecast.errors import RemoteError
 from traffic_manager.placement import words
 from traffic_manager.placement.adjust import Adjuster, Situation, Step
 from traffic_manager.placement.choose import Choice, cost_of
+from traffic_manager.placement.costs.model import Model
+from traffic_manager.placement.costs.samples import Expected
 from traffic_manager.placement.known import Known
-from traffic_manager.placement.model import Model
 from traffic_manager.placement.queue import Waiting, WaitingTasks
 from traffic_manager.placement.retries import Place
-from traffic_manager.placement.samples import Expected
 from traffic_manager.placement.settings import PlacementSettings
 from traffic_manager.placement.tasks import ON_AIR, Task, role_of
 from traffic_manager.placement.wants import Want

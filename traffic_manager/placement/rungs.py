@@ -9,7 +9,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 
 from surgecast.control.messages import RungSignature, Signature
-from traffic_manager.placement.model import PRESET_FACTORS
+from traffic_manager.placement.costs.model import PRESET_FACTORS
 
 PRESETS = tuple(PRESET_FACTORS)
 """Fastest first."""

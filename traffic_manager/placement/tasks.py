@@ -33,7 +33,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from surgecast.control.transcoding import Role, TaskReport
-from traffic_manager.placement.model import Cost
+from traffic_manager.placement.costs.model import Cost
 
 State = Literal[
     "wanted",

@@ -75,7 +75,7 @@ class Incident:
 
 @dataclass(frozen=True, slots=True)
 class SampleRecord:
-    """What a worker did with its tasks (`traffic_manager.placement.samples.Sample.row`)."""
+    """What a worker did with its tasks (`traffic_manager.placement.costs.samples.Sample.row`)."""
 
     at_utc: float
     worker: str

@@ -25,8 +25,8 @@ from simulation.evaluate.placement.samples import Measured
 from simulation.evaluate.placement.settings import ExperimentSettings
 from simulation.evaluate.placement.traces import Worker
 from surgecast.errors import ConfigError
-from traffic_manager.placement.learner import Learner
-from traffic_manager.placement.prior_file import shipped_prior
+from traffic_manager.placement.costs.learner import Learner
+from traffic_manager.placement.costs.prior_file import shipped_prior
 
 
 @dataclass(frozen=True)

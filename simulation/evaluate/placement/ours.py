@@ -15,9 +15,9 @@ from simulation.evaluate.placement.settings import ExperimentSettings
 from simulation.evaluate.placement.traces import Arrival
 from surgecast.control.messages import RungSignature, Signature
 from traffic_manager.placement.choose import Wanted, WorkerView, choose
-from traffic_manager.placement.learner import Learner
-from traffic_manager.placement.model import Load, Machine
-from traffic_manager.placement.samples import Sample, TaskSample, nonsense
+from traffic_manager.placement.costs.learner import Learner
+from traffic_manager.placement.costs.model import Load, Machine
+from traffic_manager.placement.costs.samples import Sample, TaskSample, nonsense
 from traffic_manager.placement.settings import StrategySettings
 
 _MEDIAN = 0.5

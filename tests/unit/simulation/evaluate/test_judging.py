@@ -9,7 +9,7 @@ from rich.console import Console
 from simulation.evaluate import plots, report
 from simulation.evaluate.dataset import DataSet
 from simulation.evaluate.judging import Question, judge
-from traffic_manager.placement.predictors.base import Table
+from traffic_manager.placement.costs.predictors.base import Table
 
 
 def videos(count: int = 24, settings: int = 8, noise: float = 0.03) -> DataSet:

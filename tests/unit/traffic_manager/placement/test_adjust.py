@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.placements import StatedModel, signature
 from traffic_manager.placement.adjust import Adjuster, Situation, Step
-from traffic_manager.placement.model import Machine
+from traffic_manager.placement.costs.model import Machine
 from traffic_manager.placement.settings import AdjustSettings
 
 SETTINGS = AdjustSettings(slow_after_s=2, cooldown_s=3, undo_after_s=10)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.placements import StatedModel, load, signature, worker
 from traffic_manager.placement.choose import Choice, Wanted, WorkerView, choose
-from traffic_manager.placement.model import RuleOfThumb
+from traffic_manager.placement.costs.model import RuleOfThumb
 from traffic_manager.placement.settings import StrategySettings
 
 STRATEGY = StrategySettings(cpu_max=1.0, confidence=0.5)

@@ -1,0 +1,167 @@
+"""Learning in a running manager: fits in a process of their own, versions and samples kept.
+
+The learner decides (`learner`); this gives it what it cannot have itself. Nothing that is placed
+waits for any of it: a fit that fails, a disk or a database that refuses is told once and tried
+again, and placement goes on with what it has.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from surgecast.clock import Clock
+from surgecast.control.transcoding import WorkerReport
+from surgecast.errors import LocalError
+from surgecast.log import Log
+from traffic_manager.fitting import run_outside
+from traffic_manager.placement.costs.cost import Prior, ThumbPrior
+from traffic_manager.placement.costs.learner import Learner
+from traffic_manager.placement.costs.model_store import ModelStore
+from traffic_manager.placement.costs.prior_file import shipped_prior
+from traffic_manager.placement.costs.samples import Expected, Sample, Sampler, SampleSettings
+from traffic_manager.placement.settings import PlacementSettings
+from traffic_manager.record.recorder import Recorder
+from traffic_manager.record.records import SampleRecord
+
+KIND = "placement"
+_LOOK_EVERY_S = 1.0
+_FIT_TIMEOUT_S = 60.0
+_RETRY_AFTER_S = 60.0
+_KEEP_EVERY_S = 300.0
+_RECALLED_MAX = 1000
+
+_log = Log("surgecast.placement")
+
+
+def learning_for(
+    settings: PlacementSettings, folder: Path, clock: Clock, told: Callable[[str], None]
+) -> "Learning":
+    """As the settings say, from the shipped prior; versions are kept below `folder`."""
+    prior: Prior
+    try:
+        prior = shipped_prior()
+    except LocalError as error:
+        _log.error("costs are predicted by a rule of thumb", reason=error)
+        prior = ThumbPrior()
+    return Learning(
+        Learner(prior, worker_kind=settings.predictor),
+        Sampler(SampleSettings(constant_s=settings.constant_s)),
+        clock,
+        store=ModelStore(folder / "models"),
+        told=told,
+    )
+
+
+class Learning:
+    """Samples in from reports; fits and versions as they come due."""
+
+    def __init__(
+        self,
+        learner: Learner,
+        sampler: Sampler,
+        clock: Clock,
+        *,
+        store: ModelStore | None = None,
+        told: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """`told` takes a sentence about something that went wrong or was found."""
+        self.learner, self.sampler = learner, sampler
+        self._clock, self._store, self._told = clock, store, told
+        self._recorder: Recorder | None = None
+        self._kept_at_s, self._kept_samples = clock.now(), 0
+        self._not_before_s = float("-inf")
+        self.fits, self.fits_failed = 0, 0
+        self.fit_took_s: float | None = None
+
+    async def start(self, recorder: Recorder | None = None) -> None:
+        """Go on with what was learned: the newest version, then samples on record. Those that are
+        in the version too are heard twice, which moves no median; how workers fare is in no
+        version."""
+        self._recorder = recorder
+        found = None
+        if self._store is not None:
+            found = await asyncio.to_thread(self._store.load, KIND, self._restored)
+            self.learner.versions = await asyncio.to_thread(self._store.contents, KIND)
+            if self._store.problem is not None:
+                self._told(self._store.problem)
+        samples = await self._recorded()
+        self.learner.recall(samples)
+        version = None if found is None else found[1].version
+        _log.info("what was learned goes on", version=version, samples=len(samples))
+
+    def report(self, report: WorkerReport, expected: Mapping[str, Expected] | None = None) -> None:
+        """Of a worker that was believed; the sample that is due with it is learned."""
+        sample = self.sampler.take(report, self._clock.utc(), expected)
+        if sample is not None:
+            self._learn(sample)
+
+    async def run(self) -> None:
+        """Fit and keep what is due, until cancelled."""
+        while True:
+            if not await self.look():
+                await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def look(self) -> bool:
+        """What is due now; whether there was a fit."""
+        now_s = self._clock.now()
+        if now_s - self._kept_at_s >= _KEEP_EVERY_S:
+            await self.keep()
+        job = self.learner.wanted_fit() if now_s >= self._not_before_s else None
+        if job is None:
+            return False
+        try:
+            self.learner.fitted(job, await run_outside(job, timeout_s=_FIT_TIMEOUT_S))
+        except (LocalError, ValueError, KeyError, TypeError) as error:
+            self.fits_failed += 1
+            self._not_before_s = now_s + _RETRY_AFTER_S
+            self._told(f"no model of workers fitted: {error}; the one before goes on")
+            return True
+        self.fits += 1
+        self.fit_took_s = self._clock.now() - now_s
+        return True
+
+    async def keep(self) -> None:
+        """A version on disk, if anything was learned since the last."""
+        self._kept_at_s = self._clock.now()
+        if self._store is None or self.learner.learned == self._kept_samples:
+            return
+        content = self.learner.save()
+        facts = {"samples": self.learner.learned, "mape": self.learner.mape()}
+        try:
+            await asyncio.to_thread(self._store.put, KIND, content, self._clock.utc(), facts)
+        except LocalError as error:
+            self._told(str(error))
+            return
+        self._kept_samples = self.learner.learned
+        self.learner.versions = [content, *self.learner.versions][: self._store.versions_max]
+
+    def _learn(self, sample: Sample) -> None:
+        event = self.learner.learn(sample)
+        if event is not None:
+            self._told(str(event))
+        if self._recorder is not None:
+            self._recorder.put(SampleRecord(**sample.row()))
+
+    def _restored(self, content: bytes) -> bool:
+        self.learner.restore(content)
+        return True
+
+    async def _recorded(self) -> list[Sample]:
+        """The last samples on record; none where the database is away."""
+        recorder = self._recorder
+        if recorder is None:
+            return []
+        try:
+            rows = await asyncio.to_thread(
+                recorder.read, lambda history: history.last_samples(_RECALLED_MAX)
+            )
+        except LocalError as error:
+            self._told(f"samples of before not read: {error}")
+            return []
+        found = []
+        for row in rows:
+            try:
+                found.append(Sample.of_row(row))
+            except (ValueError, KeyError, TypeError) as error:
+                _log.warning("a sample on record is left out", reason=error)
+        return found
