@@ -38,7 +38,7 @@ def placement_page(answer: Values, assumed: str = "") -> RenderableType:
 
 def tasks_page(answer: Values) -> RenderableType:
     """Predicted against realised, a line for each task."""
-    table = Table.grid(padding=(0, 2, 0, 0))
+    table = Table.grid(padding=(0, 1, 0, 0))  # nine columns, in a terminal of 80
     for number in range(9):
         table.add_column(no_wrap=True, overflow="ellipsis" if number == 0 else "fold")
     table.add_row(
