@@ -12,8 +12,8 @@ from surgecast.control.transcoding import TaskOrder, TaskReport, WorkerDirective
 from surgecast.errors import RemoteError
 from tests.support.placements import StatedModel, signature
 from traffic_manager.placement.costs.model import Machine
+from traffic_manager.placement.costs.rungs import reduced
 from traffic_manager.placement.placing import Placing
-from traffic_manager.placement.rungs import reduced
 from traffic_manager.placement.settings import PlacementSettings
 from traffic_manager.record.logbook import Logbook
 from traffic_manager.record.records import DecisionRecord, Incident, Record

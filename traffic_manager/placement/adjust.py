@@ -4,7 +4,7 @@ A task that is *slow* (below `speed_min` for `slow_after_s`) is given, one step 
 
 1. cores, if its worker has some and its reservation is what holds it back;
 2. a faster preset, the next one that should be fast enough;
-3. fewer rungs, those of least value first (`rungs`);
+3. fewer rungs, those of least value first (`costs.rungs`);
 4. another worker, make before break.
 
 After the first rungs went, another worker is looked for before more of them go. A step is given
@@ -23,7 +23,7 @@ from typing import Literal
 
 from surgecast.control.messages import Signature
 from traffic_manager.placement.costs.model import Machine, Model
-from traffic_manager.placement.rungs import faster_presets, reduced, sheds
+from traffic_manager.placement.costs.rungs import faster_presets, reduced, sheds
 from traffic_manager.placement.settings import AdjustSettings
 
 StepKind = Literal["cores", "preset", "shed", "move", "restore", "hold"]

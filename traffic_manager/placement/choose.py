@@ -20,7 +20,7 @@ from typing import Literal
 from surgecast.control.messages import Signature
 from surgecast.control.transcoding import Role
 from traffic_manager.placement.costs.model import Cost, Load, Machine, Model
-from traffic_manager.placement.rungs import faster_presets, reduced, sheds
+from traffic_manager.placement.costs.rungs import faster_presets, reduced, sheds
 from traffic_manager.placement.settings import StrategySettings
 
 _UNSEEN_SIGMA_LOG = 0.5

@@ -9,9 +9,9 @@ from traffic_manager.placement import words
 from traffic_manager.placement.adjust import Situation
 from traffic_manager.placement.choose import Choice, Wanted, WorkerView, choose
 from traffic_manager.placement.costs.model import Cost, Load, Model
+from traffic_manager.placement.costs.rungs import reduced
 from traffic_manager.placement.reservations import Reservations
 from traffic_manager.placement.retries import Retries
-from traffic_manager.placement.rungs import reduced
 from traffic_manager.placement.settings import PlacementSettings
 from traffic_manager.placement.tasks import Task, Tasks
 from traffic_manager.placement.wants import Wants

@@ -25,9 +25,9 @@ from traffic_manager.placement.costs.model import (
     RuleOfThumb,
     shared_fairly,
 )
+from traffic_manager.placement.costs.rungs import reduced
 from traffic_manager.placement.costs.samples import Sample
 from traffic_manager.placement.costs.worker_model import WorkerModel
-from traffic_manager.placement.rungs import reduced
 
 PAIRS_MAX = 4096
 """Channels on workers that are remembered; of more, those heard of longest ago go."""

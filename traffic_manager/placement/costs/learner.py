@@ -23,9 +23,9 @@ from traffic_manager.placement.costs.cost import CostModel, Prior
 from traffic_manager.placement.costs.drift import DriftAlarm
 from traffic_manager.placement.costs.model import Cost, Load, Machine, Outlook
 from traffic_manager.placement.costs.predictors.kinds import load_predictor
+from traffic_manager.placement.costs.rungs import reduced
 from traffic_manager.placement.costs.samples import Sample
 from traffic_manager.placement.costs.worker_model import WorkerModel
-from traffic_manager.placement.rungs import reduced
 
 FORMAT = 1
 HISTORY_MAX = 1000

@@ -1,7 +1,7 @@
 """What can be taken from a task, and in which order."""
 
 from tests.support.placements import signature
-from traffic_manager.placement.rungs import faster_presets, least_value, reduced, sheds
+from traffic_manager.placement.costs.rungs import faster_presets, least_value, reduced, sheds
 
 
 def test_presets_come_in_order_and_end_with_the_fastest() -> None:
