@@ -125,7 +125,7 @@ def test_what_cannot_be_run_says_why(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--policy", "psychic"), "expected some of reactive, hpa, predictive, oracle"),
+        (("--policy", "psychic"), "expected some of reactive, hpa, predictive, setpoint, oracle"),
         (("--seeds", "0"), "expected 1 to 10000, found '0'"),
         (("--from", "yesterday"), "expected a time with its zone"),
         (("--to", "2026-11-21T20:00:00"), "expected a time with its zone"),
