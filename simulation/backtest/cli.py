@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from simulation.arguments import duration
 from simulation.backtest import report, trace_file
 from simulation.backtest.fit_store import FitStore, run_here
 from simulation.backtest.rolling import Progress
@@ -15,7 +16,7 @@ from simulation.backtest.study import Outcome, Question, backtest
 from simulation.backtest.trace import Trace
 from simulation.backtest.trace_file import Reading, parsed_time
 from surgecast.errors import ConfigError
-from surgecast.units import parse_duration, parse_quantity
+from surgecast.units import parse_quantity
 from traffic_manager.forecasting.kinds import KINDS
 
 TRACES_MAX = 200
@@ -29,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--kind", type=_kinds, default=("hedge",), metavar="NAMES", help=", ".join(KINDS)
     )
     parser.add_argument("--horizons", type=_durations, default=(180.0, 300.0, 600.0))
-    parser.add_argument("--step", type=_duration, help="of the trace (default: as it is spaced)")
+    parser.add_argument("--step", type=duration, help="of the trace (default: as it is spaced)")
     parser.add_argument("--column", help="of values (default: viewers, requests, ...)")
     parser.add_argument("--series", type=_names, help="only these, where a file holds several")
     parser.add_argument("--counter", action="store_true", help="the column counts from a start")
@@ -131,18 +132,8 @@ def _kinds(text: str) -> tuple[str, ...]:
     return kinds
 
 
-def _duration(text: str) -> float:
-    try:
-        seconds = float(str(parse_duration(text)))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    if seconds <= 0:
-        raise argparse.ArgumentTypeError(f"expected a time above 0, found {text}")
-    return seconds
-
-
 def _durations(text: str) -> tuple[float, ...]:
-    return tuple(sorted({_duration(part) for part in text.split(",")}))
+    return tuple(sorted({duration(part) for part in text.split(",")}))
 
 
 def _amount(text: str) -> float:

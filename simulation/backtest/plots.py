@@ -5,7 +5,6 @@ and the oracle grey in every picture.
 """
 
 import importlib.util
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from simulation.backtest import relay_cost
 from simulation.backtest.report import duration
 from simulation.backtest.study import Outcome
 from simulation.backtest.trace import moment
+from simulation.drawing import figure_of, png_of
 from surgecast.errors import LocalError
 from traffic_manager.forecasting.base import QUANTILES
 
@@ -27,8 +27,6 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 _GREY = "#888888"
 _AROUND_S = 3600.0
 """Shown on either side of the greatest rise."""
-_SIZE_INCHES = (8.0, 4.0)
-_DPI = 110
 
 
 def check_there() -> None:
@@ -59,29 +57,12 @@ def write(folder: Path, outcomes: Sequence[Outcome], drawn: Sequence[Pictures]) 
             (folder / f"{name}-{what}.png").write_bytes(png)
 
 
-def _figure(title: str) -> tuple[Any, Any]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=_SIZE_INCHES, dpi=_DPI, layout="constrained")
-    axes = figure.add_subplot()
-    axes.set_title(title, fontsize=11, loc="left")
-    axes.grid(alpha=0.25, linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def _png(figure: Any) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
-
-
 def _trace(outcome: Outcome) -> bytes:
     """Around the greatest rise: what came, and what each forecaster had said of that moment."""
     found = outcome.findings[0]
     horizon_s = _middle(found.rolled.horizons_s)
     told = f"the steepest hours, and what was said {duration(horizon_s)} before"
-    figure, axes = _figure(f"{outcome.trace.name}: {told}")
+    figure, axes = figure_of(f"{outcome.trace.name}: {told}")
     shown = _steepest(outcome)
     came = outcome.trace.values[shown]
     axes.plot(_hours(outcome, shown), came, color="black", linewidth=1.2, label="what came")
@@ -97,12 +78,12 @@ def _trace(outcome: Outcome) -> bytes:
         axes.plot(hours, point, color=_COLOURS[place], linewidth=1.0, label=one.rolled.kind)
     _finish(axes, _since(outcome, shown), "value")
     axes.set_ylim(0, came.max() * 1.35)
-    return _png(figure)
+    return png_of(figure)
 
 
 def _errors(outcome: Outcome) -> bytes:
     """Mean error by horizon, over all and in a rise."""
-    figure, axes = _figure(f"{outcome.trace.name}: mean absolute error by horizon")
+    figure, axes = figure_of(f"{outcome.trace.name}: mean absolute error by horizon")
     for place, found in enumerate(outcome.findings):
         minutes = [at_s / 60 for at_s in found.scores]
         colour = _COLOURS[place % len(_COLOURS)]
@@ -115,13 +96,13 @@ def _errors(outcome: Outcome) -> bytes:
             axes.plot(minutes, values, style, color=colour, label=label, markersize=4)
     axes.set_ylim(bottom=0)
     _finish(axes, "minutes ahead", "mean absolute error")
-    return _png(figure)
+    return png_of(figure)
 
 
 def _calibration(outcome: Outcome) -> bytes:
     """Share of what came below each quantile: on the diagonal they are what they say."""
     horizon_s = _middle(outcome.findings[0].rolled.horizons_s)
-    figure, axes = _figure(
+    figure, axes = figure_of(
         f"{outcome.trace.name}: are quantiles what they say? {duration(horizon_s)}"
     )
     axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, label="as it should be")
@@ -136,12 +117,12 @@ def _calibration(outcome: Outcome) -> bytes:
             axes.plot(QUANTILES, values, style, color=colour, label=label, markersize=4)
     axes.set_xticks(QUANTILES, [f"p{quantile * 100:g}" for quantile in QUANTILES])
     _finish(axes, "quantile", "share of what came at or below it")
-    return _png(figure)
+    return png_of(figure)
 
 
 def _leads(outcome: Outcome) -> bytes:
     """For each lead time, the share of crossings of which so much before was known."""
-    figure, axes = _figure(f"{outcome.trace.name}: how long before a crossing there was an alarm")
+    figure, axes = figure_of(f"{outcome.trace.name}: how long before a crossing there was an alarm")
     every = [(_GREY, outcome.reactive_alarms)]
     every += [(_COLOURS[i % len(_COLOURS)], f.alarms) for i, f in enumerate(outcome.findings)]
     for colour, alarms in every:
@@ -154,13 +135,13 @@ def _leads(outcome: Outcome) -> bytes:
     axes.invert_xaxis()
     axes.set_ylim(0, 1.02)
     _finish(axes, "minutes before the crossing", "share of crossings with an alarm by then")
-    return _png(figure)
+    return png_of(figure)
 
 
 def _relays(outcome: Outcome) -> bytes:
     """Around the greatest rise: relays that serve against those that are needed."""
     relays = outcome.relays[-1]
-    figure, axes = _figure(
+    figure, axes = figure_of(
         f"{outcome.trace.name}: relays that serve, {duration(relays.start_s)} to start one"
     )
     shown = _steepest(outcome)
@@ -178,7 +159,7 @@ def _relays(outcome: Outcome) -> bytes:
         axes.step(hours, serving, where="post", color=colour, linewidth=1.3, label=name)
     _finish(axes, _since(outcome, shown), "relays")
     axes.set_ylim(bottom=0)
-    return _png(figure)
+    return png_of(figure)
 
 
 def _finish(axes: Any, across: str, up: str) -> None:

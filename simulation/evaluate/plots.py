@@ -4,16 +4,13 @@ Colours are those of Okabe and Ito (2008), which colour-blind readers tell apart
 """
 
 import importlib.util
-import io
 from pathlib import Path
-from typing import Any
 
+from simulation.drawing import figure_of, png_of
 from simulation.evaluate.judging import Outcome
 from surgecast.errors import LocalError
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D1F", "#000000")
-_SIZE_INCHES = (8.0, 4.0)
-_DPI = 110
 _SHOWN_MAX_PERCENT = 60.0
 """What is worse would press all others together; it is named instead."""
 
@@ -33,7 +30,7 @@ def write(folder: Path, outcome: Outcome) -> None:
 
 def errors(outcome: Outcome) -> bytes:
     """Error by the number of probes."""
-    figure, axes = _figure(f"{outcome.data}, folds by {outcome.way}: error after probes")
+    figure, axes = figure_of(f"{outcome.data}, folds by {outcome.way}: error after probes")
     worse = []
     for number, verdict in enumerate(outcome.verdicts):
         if verdict.errors[0].mape_percent > _SHOWN_MAX_PERCENT:
@@ -50,12 +47,12 @@ def errors(outcome: Outcome) -> bytes:
     axes.set_ylim(bottom=0)
     if len(worse) < len(outcome.verdicts):
         axes.legend(fontsize=8, facecolor="white", edgecolor="none")
-    return _png(figure)
+    return png_of(figure)
 
 
 def times(outcome: Outcome) -> bytes:
     """Time of one prediction, median and 99th percentile."""
-    figure, axes = _figure("time of one prediction: median, and 99th percentile of CPU time")
+    figure, axes = figure_of("time of one prediction: median, and 99th percentile of CPU time")
     kinds = [verdict.kind for verdict in outcome.verdicts]
     median_ms = [verdict.one_row_ms for verdict in outcome.verdicts]
     high_ms = [verdict.one_row_cpu_p99_ms for verdict in outcome.verdicts]
@@ -64,25 +61,8 @@ def times(outcome: Outcome) -> bytes:
     axes.axvline(0.2, color=_COLOURS[1], linewidth=1, linestyle="--", label="0.2 ms")
     axes.set_xlabel("ms")
     axes.legend(fontsize=8, facecolor="white", edgecolor="none")
-    return _png(figure)
+    return png_of(figure)
 
 
 def _colour(number: int) -> str:
     return _COLOURS[number % len(_COLOURS)]
-
-
-def _figure(title: str) -> tuple[Any, Any]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=_SIZE_INCHES, dpi=_DPI, layout="constrained")
-    axes = figure.add_subplot()
-    axes.set_title(title, fontsize=11, loc="left")
-    axes.grid(alpha=0.25, linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def _png(figure: Any) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()

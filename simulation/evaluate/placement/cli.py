@@ -15,6 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from simulation.arguments import duration
 from simulation.evaluate.placement import figures, grid, measuring, report, response, settings
 from simulation.evaluate.placement.blocks import STUDIES, Block, schedule
 from simulation.evaluate.placement.figures import REAL, Figures
@@ -25,7 +26,6 @@ from simulation.evaluate.placement.records import Records
 from simulation.evaluate.placement.runs import Runs
 from simulation.evaluate.placement.traces import Worker, fleet
 from surgecast.errors import ConfigError
-from surgecast.units import parse_duration
 
 _FIT_MIN = 20
 """Samples of the grid that a response is fitted to, at least."""
@@ -40,7 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--clock", type=float, default=1.0, help="0.5: tasks come and go in half the time"
     )
     parser.add_argument(
-        "--measure-grid", type=_duration, metavar="TIME", help="limits first, then sets of tasks"
+        "--measure-grid", type=duration, metavar="TIME", help="limits first, then sets of tasks"
     )
     parser.add_argument("--run", action="store_true", help="blocks of real tasks")
     parser.add_argument("--simulate", action="store_true", help="the same, and a large fleet")
@@ -50,8 +50,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--policies", type=_some(NAMES), default=("R0", "R4", "ours"), help=", ".join(NAMES)
     )
     parser.add_argument("--seeds", type=_seeds, default=(1, 2, 3))
-    parser.add_argument("--length", type=_duration, default=1200.0, help="of a run (20m)")
-    parser.add_argument("--block", type=_duration, default=240.0, help="of a run at a time (4m)")
+    parser.add_argument("--length", type=duration, default=1200.0, help="of a run (20m)")
+    parser.add_argument("--block", type=duration, default=240.0, help="of a run at a time (4m)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     parser.add_argument("--plots", type=Path, metavar="DIR", help="write pictures (PNG)")
 
@@ -169,13 +169,3 @@ def _seeds(text: str) -> tuple[int, ...]:
     if min(found) < 0:
         raise argparse.ArgumentTypeError(f"found {text!r}; expected numbers with commas, as 1,2,3")
     return found
-
-
-def _duration(text: str) -> float:
-    try:
-        seconds = float(str(parse_duration(text)))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    if seconds <= 0:
-        raise argparse.ArgumentTypeError(f"expected a time above 0, found {text}")
-    return seconds

@@ -1,7 +1,6 @@
 """Pictures of what the experiment showed. Needs matplotlib (`surgecast[plots]`)."""
 
 import importlib.util
-import io
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from simulation.drawing import figure_of, png_of
 from simulation.evaluate.placement.figures import Comparison
 from simulation.evaluate.placement.policies import TITLES
 from simulation.evaluate.placement.report import title
@@ -28,8 +28,6 @@ _COLOURS = {
     "R5": "#56B4E9",
     "ours": "#D55E00",
 }
-_SIZE_INCHES = (8.0, 4.5)
-_DPI = 110
 
 
 def check_there() -> None:
@@ -61,7 +59,7 @@ def write(folder: Path, drawn: Pictures) -> None:
 
 
 def _against(one: Comparison) -> bytes:
-    figure, axes = _figure(title(one))
+    figure, axes = figure_of(title(one))
     for score in one.scores:
         minutes, precision = score.task_minutes, score.precision
         colour = _COLOURS[score.policy]
@@ -80,7 +78,7 @@ def _against(one: Comparison) -> bytes:
 
 
 def _early(one: Comparison) -> bytes:
-    figure, axes = _figure(f"{title(one)}: at first")
+    figure, axes = figure_of(f"{title(one)}: at first")
     for early in one.early:
         step = max(1, early.first // 10)
         across = [step * (place + 1) for place in range(len(early.curve))]
@@ -94,7 +92,7 @@ def _early(one: Comparison) -> bytes:
 
 
 def _response(response: Response, samples: Sequence[Measured]) -> bytes:
-    figure, axes = _figure("How a worker responds: measured samples and the fit")
+    figure, axes = figure_of("How a worker responds: measured samples and the fit")
     moved = [one for one in samples if one.speed_min > 0]
     names = [[task.rendition for task in one.tasks] for one in moved]
     demands = [response.demand(one.cores, said) for one, said in zip(moved, names, strict=True)]
@@ -108,21 +106,8 @@ def _response(response: Response, samples: Sequence[Measured]) -> bytes:
     return _finished(figure, axes, "demand over the quota", "")
 
 
-def _figure(heading: str) -> tuple[Any, Any]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=_SIZE_INCHES, dpi=_DPI, layout="constrained")
-    axes = figure.add_subplot()
-    axes.set_title(heading, fontsize=10, loc="left")
-    axes.grid(alpha=0.25, linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
 def _finished(figure: Any, axes: Any, across: str, up: str) -> bytes:
     axes.set_xlabel(across)
     axes.set_ylabel(up)
     axes.legend(fontsize=8, facecolor="white", edgecolor="none", framealpha=0.85)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
+    return png_of(figure)
