@@ -18,6 +18,7 @@ PredictorKind = Literal[
     "dqn",
     "dqn_per_worker",
     "mean_per_rendition",
+    "load_curve",
 ]
 
 
@@ -117,7 +118,8 @@ class PlacementSettings(Settings):
     queue: QueueSettings = QueueSettings()
     adjust: AdjustSettings = AdjustSettings()
     predictor: PredictorKind = Field(
-        default="boosting", description="what predicts cores; the others are for comparison"
+        default="load_curve",
+        description="what predicts speed and CPU of a worker; the others are for comparison",
     )
     constant_s: Seconds = Field(
         default=30.0, description="a worker's tasks stay the same for this long before it is a "

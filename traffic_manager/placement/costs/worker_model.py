@@ -7,8 +7,16 @@ more than the cores is never believed to run at full speed, so that more load ne
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from traffic_manager.placement.costs.model import Load, Machine, Outlook, together, z_of
+from traffic_manager.placement.costs.model import (
+    Load,
+    Machine,
+    Outlook,
+    shared_fairly,
+    together,
+    z_of,
+)
 from traffic_manager.placement.costs.predictors.base import Prediction, Predictor
 from traffic_manager.placement.costs.predictors.kinds import load_predictor, make_predictor
 
@@ -16,6 +24,7 @@ SAMPLES_MIN = 20
 """Before so many there is nothing to go by."""
 FEATURES = ("load", "cores", "tasks", "rungs", "largest", "wanted_cores")
 _SHARE_MIN = 1e-3
+_MEDIAN = 0.5
 _SIGMA_MAX = 0.3
 """A predictor less sure than this is not asked."""
 
@@ -74,22 +83,29 @@ class WorkerModel:
     ) -> Outlook:
         """Of a machine with these tasks and no others, each figure with that confidence."""
         plain = fallback(machine, loads, confidence)
-        if not loads:
+        said = self._asked(machine, loads)
+        if said is None:
             return plain
-        row = worker_features(machine, loads)
-        speed, cpu = _asked(self._speed, row), _asked(self._cpu, row)
-        if speed is None or cpu is None:
-            return plain
+        # Samples say how far off the tasks they were of had been. Of one that is less known, it
+        # counts how the worker would fare if it took as much as it may.
+        worst = self._asked(machine, _heavier(loads, confidence))
+        speed, cpu = (plain.speed, plain.cpu_cores / machine.cores)
+        if worst is not None:
+            speed, cpu = worst[0].value, worst[1].value
         z = z_of(confidence)
-        wanted = together([load.cost for load in loads], 0.5)
-        bound = min(1.0, machine.cores / wanted) if wanted > 0 else 1.0
-        found = min(speed.upper(-z), bound)
-        cores = min(cpu.upper(z), 1.0) * machine.cores
-        return Outlook(found, cores, f"samples of workers ({self._kind})")
+        speed = min(speed, said[0].upper(-z), shared_fairly(machine, loads, _MEDIAN).speed)
+        cpu = min(max(cpu, said[1].upper(z)), 1.0)
+        return Outlook(speed, cpu * machine.cores, f"samples of workers ({said[2]})")
 
-    @property
-    def _kind(self) -> str:
-        return "" if self._speed is None else self._speed.kind
+    def _asked(
+        self, machine: Machine, loads: Sequence[Load]
+    ) -> tuple[Prediction, Prediction, str] | None:
+        """Speed, share of CPU and by what; None where that would be worth nothing."""
+        if self._speed is None or self._cpu is None or not loads:
+            return None
+        row = worker_features(machine, loads)
+        speed, cpu = _answer(self._speed, row), _answer(self._cpu, row)
+        return None if speed is None or cpu is None else (speed, cpu, self._speed.kind)
 
 
 def worker_features(machine: Machine, loads: Sequence[Load]) -> dict[str, float]:
@@ -106,9 +122,18 @@ def worker_features(machine: Machine, loads: Sequence[Load]) -> dict[str, float]
     }
 
 
-def _asked(predictor: Predictor | None, row: dict[str, float]) -> Prediction | None:
+def _heavier(loads: Sequence[Load], confidence: float) -> list[Load]:
+    """The same tasks taking as much together as they will not exceed."""
+    costs = [load.cost for load in loads]
+    factor = together(costs, confidence) / together(costs, _MEDIAN)
+    return [
+        replace(load, cost=replace(load.cost, cores=load.cost.cores * factor)) for load in loads
+    ]
+
+
+def _answer(predictor: Predictor, row: dict[str, float]) -> Prediction | None:
     """What it says, where that is worth something."""
-    if predictor is None or not predictor.fitted or predictor.rows < SAMPLES_MIN:
+    if not predictor.fitted or predictor.rows < SAMPLES_MIN:
         return None
     found = predictor.predict(row)
     return None if found.outside or found.sigma_log > _SIGMA_MAX else found

@@ -22,15 +22,17 @@ _PLACES: Mapping[str, tuple[str, str]] = {
     "dqn_per_worker": ("agents", "DqnPerWorker"),
     "profile": ("profile", "Profile"),
     "mean_per_rendition": ("mean_per_rendition", "MeanPerRendition"),
+    "load_curve": ("load_curve", "LoadCurve"),
 }
-KINDS = tuple(_PLACES)
+KINDS = tuple(kind for kind in _PLACES if kind != "load_curve")
+"""Those that learn from any features; the other one is for whole workers."""
 
 
 def make_predictor(kind: str, seed: int = 0) -> Predictor:
     """A predictor of that kind that learned nothing yet. Raises ValueError for a name that is
     none, LocalError where the library it needs is not installed (at its first fit)."""
     if kind not in _PLACES:
-        raise ValueError(f"there is no predictor of kind {kind!r}; allowed: {', '.join(KINDS)}")
+        raise ValueError(f"there is no predictor of kind {kind!r}; allowed: {', '.join(_PLACES)}")
     module, name = _PLACES[kind]
     package = __name__.rpartition(".")[0]
     made: Predictor = getattr(importlib.import_module(f"{package}.{module}"), name)(seed)
