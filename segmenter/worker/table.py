@@ -64,6 +64,9 @@ def plan(
             continue
         if before is not None and _goes_on(before, order):
             change.append(order)
+        elif before is not None and before.spec != order.spec:
+            end.append(key)
+            refused.append((order, "another configuration of a channel needs another lease"))
         elif before is not None:
             end.append(key)
             start.append(order)
@@ -87,8 +90,5 @@ def _first_of_each(directive: WorkerDirective) -> dict[Key, TaskOrder]:
 
 def _goes_on(before: TaskOrder, order: TaskOrder) -> bool:
     """Whether an encoder can become this without a new beginning at the origin."""
-    return (before.channel, before.origin, before.spec) == (
-        order.channel,
-        order.origin,
-        order.spec,
-    )
+    there = (order.channel, order.origin, order.spec)
+    return (before.channel, before.origin, before.spec) == there

@@ -224,6 +224,8 @@ class Placing:
                 raise NotReady(f"the origin of {task.channel} has not been heard yet")
             if task.state == "reserved":
                 self.tasks.move(task.id, "starting", now_s)
+            if task.spec is None:
+                task = self.tasks.change(task.id, spec=want.said.spec)
             orders.append(
                 TaskOrder(
                     task=task.id,
@@ -231,7 +233,7 @@ class Placing:
                     lease=task.lease,
                     role=task.role,
                     origin=want.url,
-                    spec=want.said.spec,
+                    spec=dict(task.spec or {}),
                     cores=self.reservations.of_task(task.id),
                     preset=self.known.preset_of(task),
                     shed=list(task.shed),
@@ -301,6 +303,10 @@ class Placing:
             dropped = found is not None and task.role == "backup" and not found.said.backup
             if dropped or (found is None and not (unheard and task.decision == "")):
                 self._over(task, "ended", "not wanted any more", now_s, utc)
+            elif found is not None and task.spec not in (None, found.said.spec):
+                # Its origin has begun anew, too: there is nothing to move without a gap.
+                self._over(task, "ended", "its channel was configured anew", now_s, utc)
+                self.known.signatures.pop(task.channel, None)
         channels = {want.channel for want in self.wants}
         self.retries.forget(channels)
         for channel in [name for name in self.known.signatures if name not in channels]:

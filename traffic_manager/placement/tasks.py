@@ -28,7 +28,7 @@ tasks are *adopted* from what they say.
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -89,6 +89,9 @@ class Task:
     """Instead of that of its signature; empty for that."""
     shed: tuple[str, ...] = ()
     """Rungs that it was told to go without."""
+    spec: Mapping[str, Any] | None = field(default=None, hash=False)
+    """The channel as its worker was told; None until it is. A lease has one: its media are numbered
+    from its first configuration on."""
     follows: str = ""
     """The task that is moving until this one is taken."""
     decision: str = ""

@@ -45,7 +45,7 @@ def made(
         # Another lease is another task: both run as long as both are named.
         ([order(), order(lease=2)], [order()], Plan(start=(order(lease=2),))),
         ([order(lease=2)], [order()], Plan(end=(("a", 1),), start=(order(lease=2),))),
-        # Another source or origin is a new beginning.
+        # Another origin is a new beginning.
         (
             [order(origin="http://other.example")],
             [order()],
@@ -63,6 +63,14 @@ def test_what_is_named_runs_and_nothing_else(
 
 def test_a_refused_worker_starts_nothing_and_ends_nothing() -> None:
     assert made([order("b")], [order("a")], refused="another has your name") == Plan()
+
+
+def test_another_configuration_is_not_begun_under_the_same_lease() -> None:
+    """Its sets would be numbered from nothing again, and an origin would take them for known."""
+    other = order(spec={"source": {"kind": "black"}})
+    found = made([other], [order()])
+    assert (found.end, found.start) == ((("a", 1),), ())
+    assert found.refused == ((other, "another configuration of a channel needs another lease"),)
 
 
 def test_a_lease_that_is_over_is_not_started_again() -> None:

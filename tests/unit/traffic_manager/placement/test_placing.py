@@ -48,6 +48,36 @@ def test_what_is_not_wanted_any_more_ends() -> None:
     assert not w.running("news") and not len(w.placing.tasks) and not len(w.placing.reservations)
 
 
+def test_a_channel_that_is_configured_anew_gets_another_lease() -> None:
+    """Under one lease an origin knows sets by number, and another encoder begins at nothing."""
+    w = world()
+    w.add("a", 1.0)
+    w.want("news", 0.5)
+    w.run(6)
+    [before] = w.workers["a"].tasks.values()
+    spec = {"source": {"kind": "black"}}
+    w.wanted["news"] = w.wanted["news"].model_copy(update={"spec": spec})
+    w.run(3)
+    [after] = w.workers["a"].tasks.values()
+    assert after.order.spec == spec and after.order.lease > before.order.lease
+    assert w.placing.reservations.of_worker("a") == pytest.approx(0.5)
+    assert [task.reason for task in w.placing.tasks.over] == ["its channel was configured anew"]
+
+
+def test_a_task_that_was_adopted_is_told_one_configuration_too() -> None:
+    w = world()
+    w.add("a", 1.0)
+    w.want("news", 0.5)
+    w.run(6)
+    w.restart()
+    w.run(6)
+    [kept] = w.workers["a"].tasks.values()
+    w.wanted["news"] = w.wanted["news"].model_copy(update={"spec": {"source": {"kind": "black"}}})
+    w.run(3)
+    [after] = w.workers["a"].tasks.values()
+    assert after.order.lease > kept.order.lease
+
+
 def test_a_task_that_does_not_start_gives_its_cores_back() -> None:
     w = world(SETTINGS.model_copy(update={"reservation_timeout_s": 5.0}))
     w.add("a", 1.0, starts=False)
