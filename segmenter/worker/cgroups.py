@@ -241,7 +241,7 @@ class _CgroupTask:
 
 def _found(parent: Path | None, mounts: Mounts) -> _Version1 | _Version2:
     """The interface of this machine and the group to work in. Raises LocalError."""
-    ours = _own_groups(mounts)
+    ours = own_groups(mounts)
     if parent is not None and (parent / "cgroup.controllers").exists():
         return _Version2(parent, mounts.proc)
     cpu = parent or ours.get("cpu")
@@ -255,8 +255,9 @@ def _found(parent: Path | None, mounts: Mounts) -> _Version1 | _Version2:
     raise LocalError(f"no control group for CPU time at {parent or mounts.cgroups}")
 
 
-def _own_groups(mounts: Mounts) -> dict[str, Path]:
-    """Controller ("" for version 2) -> the folder of our own group, as far as it can be seen."""
+def own_groups(mounts: Mounts) -> dict[str, Path]:
+    """Controller ("" for version 2) -> the folder of our own group, as far as it can be seen.
+    Raises OSError and ValueError."""
     groups: dict[str, Path] = {}
     text = (mounts.proc / "self" / "cgroup").read_text(encoding="utf-8")
     for line in text.splitlines():
