@@ -140,3 +140,40 @@ class MoveBody(Body):
 
     worker: Label | None = Field(default=None, description="null: any other one that fits")
     backup: bool = False
+
+
+class DriftAnswer(Answer):
+    """An alarm, and what was done."""
+
+    at_utc: float
+    action: str
+    text: str
+
+
+class VersionAnswer(Answer):
+    """What was known at some time."""
+
+    version: int
+    made_at_utc: float
+    samples: int | None
+    error: float | None = Field(description="mean relative error of predictions of cores then")
+    of_version: int | None = Field(description="the one that was gone back to; null where none was")
+
+
+class CostsAnswer(Answer):
+    """What was learned of transcoding."""
+
+    samples: int
+    error: float | None = Field(
+        description="mean relative error of the last predictions of cores; null before the first"
+    )
+    channels: dict[str, float] = Field(description="cost over what the prior says")
+    workers: dict[str, float] = Field(description="the same of machines")
+    drift: list[DriftAnswer]
+    versions: list[VersionAnswer] = Field(description="on disk, newest first")
+
+
+class CostsBody(Body):
+    """Which version goes on."""
+
+    version: int

@@ -18,14 +18,22 @@ from traffic_manager.api.answers import (
 )
 from traffic_manager.api.openapi import Operation
 from traffic_manager.api.placement_models import (
+    CostsAnswer,
+    CostsBody,
     MoveBody,
     PlacementAnswer,
     PlacementBody,
     TasksAnswer,
     WorkersAnswer,
 )
-from traffic_manager.api.placement_views import placement_answer, tasks_answer, workers_answer
+from traffic_manager.api.placement_views import (
+    costs_answer,
+    placement_answer,
+    tasks_answer,
+    workers_answer,
+)
 from traffic_manager.manager import Manager
+from traffic_manager.placement.costs.learning import Learning
 from traffic_manager.settings import ManagerApiSettings
 
 PLACEMENT_OPERATIONS = (
@@ -55,6 +63,14 @@ PLACEMENT_OPERATIONS = (
         takes=MoveBody,
         gives=PlacementAnswer,
     ),
+    Operation("GET", "/api/v1/costs", "what was learned of transcoding", gives=CostsAnswer),
+    Operation(
+        "PUT",
+        "/api/v1/costs",
+        "go back to an earlier version of it",
+        takes=CostsBody,
+        gives=CostsAnswer,
+    ),
 )
 
 
@@ -67,11 +83,13 @@ class PlacementHandlers:
         settings: ManagerApiSettings,
         tick: Callable[[], None],
         clock: Clock,
+        learning: Learning,
     ) -> None:
         self._manager = manager
         self._settings = settings
         self._tick = tick
         self._clock = clock
+        self._learning = learning
 
     async def post_workers_reports(self, request: web.Request) -> web.Response:
         body = await read_bytes(request, self._settings.report_bytes_max)
@@ -115,3 +133,11 @@ class PlacementHandlers:
         if choice.kind != "placed":
             raise RemoteError(f"{channel} stays on {task.worker}: {choice.why}")
         return answered(placement_answer(channel, choice, dry_run=False))
+
+    async def get_costs(self, request: web.Request) -> web.Response:
+        return answered(costs_answer(self._learning))
+
+    async def put_costs(self, request: web.Request) -> web.Response:
+        body = await read_body(request, CostsBody)
+        await self._learning.roll_back(body.version)
+        return answered(costs_answer(self._learning))

@@ -3,17 +3,21 @@
 import math
 
 from traffic_manager.api.placement_models import (
+    CostsAnswer,
+    DriftAnswer,
     FitAnswer,
     PlacementAnswer,
     RefusalAnswer,
     RemedyAnswer,
     TaskAnswer,
     TasksAnswer,
+    VersionAnswer,
     WorkerAnswer,
     WorkersAnswer,
 )
 from traffic_manager.placement import words
 from traffic_manager.placement.choose import Choice
+from traffic_manager.placement.costs.learning import Learning
 from traffic_manager.placement.placing import Placing
 from traffic_manager.placement.tasks import Task
 
@@ -109,4 +113,31 @@ def placement_answer(channel: str, choice: Choice, *, dry_run: bool) -> Placemen
         reserve_cores=None if choice.fit is None else round(choice.fit.reserve_cores, 3),
         considered=[FitAnswer(**found) for found in told["considered"]],
         remedies=[RemedyAnswer(**remedy) for remedy in told["remedies"]],
+    )
+
+
+def costs_answer(learning: Learning) -> CostsAnswer:
+    learner = learning.learner
+    factors = learner.costs.factors()
+    drift = [
+        DriftAnswer(at_utc=event.at_utc, action=event.action, text=str(event))
+        for event in learner.events
+    ]
+    versions = [
+        VersionAnswer(
+            version=each.version,
+            made_at_utc=each.made_at_utc,
+            samples=each.facts.get("samples"),
+            error=each.facts.get("mape"),
+            of_version=each.facts.get("of_version"),
+        )
+        for each in learning.versions
+    ]
+    return CostsAnswer(
+        samples=learner.learned,
+        error=learner.mape(),
+        channels=factors["channels"],
+        workers=factors["workers"],
+        drift=drift,
+        versions=versions,
     )

@@ -59,6 +59,7 @@ from traffic_manager.api.views import (
     status_answer,
 )
 from traffic_manager.manager import Manager
+from traffic_manager.placement.costs.learning import Learning
 from traffic_manager.placement.placing import NotReady
 from traffic_manager.placement.workers import TooManyWorkers
 from traffic_manager.screening import FleetFull, TooManyReports
@@ -135,6 +136,9 @@ OPERATIONS = (
 class Operations(Protocol):
     """What the process around the manager does for the API."""
 
+    learning: Learning
+    """What transcoding costs, and its versions."""
+
     def wish(self, changed: Callable[[Manager], None]) -> None:
         """Change what the operator wants, and keep that over a restart."""
         ...
@@ -174,7 +178,9 @@ class ManagerApi:
         self._events = events
         self._operations = operations
         self._clock = clock
-        self._placement = PlacementHandlers(manager, settings, operations.tick, clock)
+        self._placement = PlacementHandlers(
+            manager, settings, operations.tick, clock, operations.learning
+        )
         self._gates = {
             "operator": Gate(settings.token),
             "server": Gate(settings.server_token),

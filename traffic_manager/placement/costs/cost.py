@@ -26,7 +26,7 @@ from traffic_manager.placement.costs.model import (
     shared_fairly,
 )
 from traffic_manager.placement.costs.rungs import reduced
-from traffic_manager.placement.costs.samples import Sample
+from traffic_manager.placement.costs.samples import Sample, TaskSample
 from traffic_manager.placement.costs.worker_model import WorkerModel
 
 PAIRS_MAX = 4096
@@ -147,21 +147,26 @@ class CostModel:
 
     def learn(self, sample: Sample) -> int:
         """Take what a sample shows; the number of tasks that it taught something about."""
-        learned = 0
+        # What was expected of them before: how workers fare is learned from that.
+        self.watch(sample)
         machine = Machine(sample.worker, sample.cores, sample.cpu_model)
-        loads = []
-        for task in sample.tasks:
-            if task.signature is None:
-                continue
-            signature = reduced(task.signature, task.preset, task.shed)
-            loads.append(Load(task.channel, signature, self.cost(task.channel, signature, machine)))
-            if self._note(task.channel, machine, signature, task.cost_cores):
-                learned += 1
+        learned = sum(
+            self._note(task.channel, machine, signature, task.cost_cores)
+            for task, signature in _known(sample)
+        )
         if learned:
             self._fit({task.channel for task in sample.tasks}, {sample.worker})
+        return learned
+
+    def watch(self, sample: Sample) -> None:
+        """Take of a sample how its worker fared, and nothing of what its tasks cost."""
+        machine = Machine(sample.worker, sample.cores, sample.cpu_model)
+        loads = [
+            Load(task.channel, signature, self.cost(task.channel, signature, machine))
+            for task, signature in _known(sample)
+        ]
         if loads and len(loads) == len(sample.tasks):
             self.workers.learn(machine, loads, sample.speed_min, sample.cpu_cores)
-        return learned
 
     def factors(self) -> dict[str, dict[str, float]]:
         """What was found for each channel and each worker, as factors of cost."""
@@ -260,6 +265,15 @@ class CostModel:
                 self._workers[worker] = _factor(1, pairs, self._channels)
             for channel in channels & self._of_channel.keys():
                 self._channels[channel] = _factor(0, self._of_channel[channel], self._workers)
+
+
+def _known(sample: Sample) -> list[tuple[TaskSample, Signature]]:
+    """Tasks of which it is known what they make, as they were told to make it."""
+    return [
+        (task, reduced(task.signature, task.preset, task.shed))
+        for task in sample.tasks
+        if task.signature is not None
+    ]
 
 
 def _factor(side: int, pairs: Mapping[str, _Pair], others: Mapping[str, _Factor]) -> _Factor:

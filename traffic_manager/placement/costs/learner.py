@@ -167,30 +167,25 @@ class Learner:
         alarm.restore(_state_of(content)["alarm"])
         self.costs, self.alarm = self._of_version(content), alarm
 
-    def recall(self, samples: Sequence[Sample]) -> None:
-        """Learn from samples of before, oldest first; nothing is said of drift in them."""
+    def roll_back(self, content: bytes) -> None:
+        """What tasks cost is again what that version says; how workers fare with them is in no
+        version and stays. Raises ValueError, KeyError or TypeError; nothing is changed then."""
+        costs = self._of_version(content)
+        costs.workers = self.costs.workers
+        self.costs = costs
+        self.alarm.reset()
+
+    def recall(self, samples: Sequence[Sample], known_until_utc: float = -math.inf) -> None:
+        """Learn from samples of before, oldest first; nothing is said of drift in them. What
+        those until `known_until_utc` say of costs is known already."""
         for sample in samples:
-            self.costs.learn(sample)
+            if sample.at_utc > known_until_utc:
+                self.costs.learn(sample)
+            else:
+                self.costs.watch(sample)
             self.history.append(sample)
             self._errors_then.append(0.0)
         self.learned += len(samples)
-
-    def explain(self) -> dict[str, Any]:
-        """JSON."""
-        return {
-            "samples": self.learned,
-            "history": len(self.history),
-            "mape": self.mape(),
-            "drift": {
-                "level": round(self.alarm.level, 3),
-                "alarms": self.alarms,
-                "events": [
-                    {"at_utc": event.at_utc, "action": event.action, "text": str(event)}
-                    for event in self.events
-                ],
-            },
-            "factors": self.costs.factors(),
-        }
 
     def _act(self, at_utc: float) -> DriftEvent:
         """Of the model there is, one of the recent samples, and versions from before: the best."""

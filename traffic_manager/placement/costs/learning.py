@@ -6,17 +6,19 @@ again, and placement goes on with what it has.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from surgecast.clock import Clock
 from surgecast.control.transcoding import WorkerReport
-from surgecast.errors import LocalError
+from surgecast.errors import LocalError, RemoteError
 from surgecast.log import Log
 from traffic_manager.fitting import run_outside
 from traffic_manager.placement.costs.cost import Prior, ThumbPrior
 from traffic_manager.placement.costs.learner import Learner
-from traffic_manager.placement.costs.model_store import ModelStore
+from traffic_manager.placement.costs.model_store import ModelStore, StoredModel
 from traffic_manager.placement.costs.prior_file import shipped_prior
 from traffic_manager.placement.costs.samples import Expected, Sample, Sampler, SampleSettings
 from traffic_manager.placement.settings import PlacementSettings
@@ -67,6 +69,8 @@ class Learning:
         """`told` takes a sentence about something that went wrong or was found."""
         self.learner, self.sampler = learner, sampler
         self._clock, self._store, self._told = clock, store, told
+        self.versions: list[StoredModel] = []
+        """On disk, newest first."""
         self._recorder: Recorder | None = None
         self._kept_at_s, self._kept_samples = clock.now(), 0
         self._not_before_s = float("-inf")
@@ -74,18 +78,19 @@ class Learning:
         self.fit_took_s: float | None = None
 
     async def start(self, recorder: Recorder | None = None) -> None:
-        """Go on with what was learned: the newest version, then samples on record. Those that are
-        in the version too are heard twice, which moves no median; how workers fare is in no
-        version."""
+        """Go on with what was learned: the newest version, then samples on record. Of those from
+        before the version only how workers fared is learned, which is in no version."""
         self._recorder = recorder
         found = None
         if self._store is not None:
             found = await asyncio.to_thread(self._store.load, KIND, self._restored)
-            self.learner.versions = await asyncio.to_thread(self._store.contents, KIND)
+            self.versions = await asyncio.to_thread(self._store.every, KIND)
+            self._tell_learner()
             if self._store.problem is not None:
                 self._told(self._store.problem)
         samples = await self._recorded()
-        self.learner.recall(samples)
+        known_until_utc = -math.inf if found is None else found[1].made_at_utc
+        self.learner.recall(samples, known_until_utc)
         version = None if found is None else found[1].version
         _log.info("what was learned goes on", version=version, samples=len(samples))
 
@@ -125,15 +130,35 @@ class Learning:
         self._kept_at_s = self._clock.now()
         if self._store is None or self.learner.learned == self._kept_samples:
             return
-        content = self.learner.save()
         facts = {"samples": self.learner.learned, "mape": self.learner.mape()}
         try:
-            await asyncio.to_thread(self._store.put, KIND, content, self._clock.utc(), facts)
+            await self._put(self._store, self.learner.save(), facts)
         except LocalError as error:
             self._told(str(error))
-            return
+
+    async def roll_back(self, version: int) -> None:
+        """Go on with what was known of costs in a version, which becomes the newest one.
+
+        Raises RemoteError for a version that is not there, LocalError where it cannot be kept.
+        """
+        found = next((each for each in self.versions if each.version == version), None)
+        if found is None or self._store is None:
+            there = ", ".join(str(each.version) for each in self.versions) or "none yet"
+            raise RemoteError(f"there is no version {version} of costs; allowed: {there}")
+        content, facts = found.content, {**found.facts, "of_version": version}
+        # First on disk: what cannot be kept would come back with the next start.
+        await self._put(self._store, content, facts)
+        self.learner.roll_back(content)
+        self._told(f"costs of transcoding are those of version {version} again")
+
+    async def _put(self, store: ModelStore, content: bytes, facts: Mapping[str, Any]) -> None:
+        kept = await asyncio.to_thread(store.put, KIND, content, self._clock.utc(), facts)
         self._kept_samples = self.learner.learned
-        self.learner.versions = [content, *self.learner.versions][: self._store.versions_max]
+        self.versions = [kept, *self.versions][: store.versions_max]
+        self._tell_learner()
+
+    def _tell_learner(self) -> None:
+        self.learner.versions = [each.content for each in self.versions]
 
     def _learn(self, sample: Sample) -> None:
         event = self.learner.learn(sample)

@@ -175,23 +175,15 @@ class ModelStore:
                 self._tell(kind, version, f"cannot be read: {error}")
         return None
 
-    def contents(self, kind: str) -> list[bytes]:
-        """Of all versions that can be used, newest first; the others are left where they are."""
+    def every(self, kind: str) -> list[StoredModel]:
+        """All versions that can be used, newest first; the others are left where they are."""
         found = []
         for version in self.versions(kind):
             try:
-                found.append(self._opened(kind, version).content)
+                found.append(self._opened(kind, version))
             except (RemoteError, OSError):
                 continue
         return found
-
-    def roll_back(self, kind: str, why: str) -> int | None:
-        """Put the newest version aside; the version that is the newest now."""
-        versions = self.versions(kind)
-        if not versions:
-            return None
-        self._put_aside(kind, versions[0], f"rolled back: {why}")
-        return versions[1] if len(versions) > 1 else None
 
     def _opened(self, kind: str, version: int) -> StoredModel:
         path = self._path(kind, version)

@@ -198,3 +198,19 @@ async def test_placing_goes_on_while_the_database_is_away(tmp_path):
             directive = await fleet.second()
         assert directive is not None and directive.tasks
         assert (await manager.ask("GET", "/api/v1/tasks"))[1]["tasks"][0]["state"] == "running"
+
+
+async def test_what_was_learned_is_shown_and_gone_back_to(fleet):
+    ask, learning = fleet.manager.ask, fleet.manager.app.learning
+    status, told = await ask("GET", "/api/v1/costs")
+    assert (status, told["samples"], told["error"], told["versions"]) == (200, 0, None, [])
+    learning.learner.learned += 1
+    await learning.keep()
+    status, told = await ask("PUT", "/api/v1/costs", {"version": 1})
+    assert status == 200
+    versions = [(each["version"], each["of_version"]) for each in told["versions"]]
+    assert versions == [(2, 1), (1, None)]
+    status, told = await ask("PUT", "/api/v1/costs", {"version": 9})
+    assert status == 400 and "allowed: 2, 1" in told["error"]
+    status, told = await ask("PUT", "/api/v1/costs", {"version": "1"})
+    assert status == 400

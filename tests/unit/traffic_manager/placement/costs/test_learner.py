@@ -151,7 +151,7 @@ def test_history_is_bounded():
     sample = machines.sample("small", "news")
     for _ in range(HISTORY_MAX + 5):
         learner.learn(sample)
-    assert len(learner.history) == HISTORY_MAX and learner.explain()["samples"] == HISTORY_MAX + 5
+    assert len(learner.history) == HISTORY_MAX and learner.learned == HISTORY_MAX + 5
 
 
 def test_a_fit_is_wanted_after_a_sample_and_what_came_meanwhile_is_not_lost():

@@ -1,9 +1,12 @@
 """Learning in a running manager: what is kept, what is fitted outside, and what may fail."""
 
+import dataclasses
+import json
+
 import pytest
 
 from surgecast.clock import ManualClock
-from surgecast.errors import LocalError
+from surgecast.errors import LocalError, RemoteError
 from tests.support.transcodes import PRIOR, Machines, signature_of
 from tests.unit.traffic_manager.placement.costs.test_samples import report, task
 from traffic_manager.forecasting.fits import Fitted
@@ -89,6 +92,42 @@ async def test_a_spoilt_version_is_told_and_the_one_before_is_used(tmp_path):
     assert again.learner.save() == good
     (text,) = again.told
     assert "cut short" in text
+
+
+async def test_gone_back_to_a_version_it_is_the_newest_and_stays_so(tmp_path):
+    """A restart hears of no sample again that the operator wanted forgotten."""
+    here, spoilt = Here(tmp_path), Machines(workers={"w1": 20.0})
+    here.run_tasks()
+    await here.learning.keep()
+    good = here.learner.save()
+    for _ in range(5):
+        here.clock.advance(60.0)
+        sample = spoilt.sample("w1", "news")
+        here.learning._learn(dataclasses.replace(sample, at_utc=here.clock.utc()))
+    await here.learning.keep()
+    assert here.learner.save() != good
+    here.clock.advance(5.0)
+    await here.learning.roll_back(1)
+    assert json.loads(here.learner.save())["costs"] == json.loads(good)["costs"]
+    assert [each.version for each in here.learning.versions] == [3, 2, 1]
+    assert here.learning.versions[0].facts["of_version"] == 1
+    assert "version 1 again" in here.told[-1]
+    again = Here(tmp_path)
+    await again.learning.start(Records([sample.row() for sample in here.learner.history]))
+    assert again.learner.learned == 6
+    assert json.loads(again.learner.save())["costs"] == json.loads(good)["costs"]
+
+
+async def test_a_version_that_is_not_there_is_refused_with_those_that_are(tmp_path):
+    here = Here(tmp_path)
+    with pytest.raises(RemoteError, match="no version 7 of costs; allowed: none yet"):
+        await here.learning.roll_back(7)
+    here.run_tasks()
+    await here.learning.keep()
+    before = here.learner.save()
+    with pytest.raises(RemoteError, match="allowed: 1"):
+        await here.learning.roll_back(2)
+    assert here.learner.save() == before
 
 
 async def test_without_a_version_samples_on_record_are_learned_from(tmp_path):

@@ -41,7 +41,8 @@ def test_versions_are_bounded_and_their_numbers_rise(tmp_path):
     assert store.versions("forest") == [7, 6, 5]
     assert len(list(tmp_path.iterdir())) == 3
     for _ in range(5):
-        store.roll_back("forest", "worse")
+        (tmp_path / f"forest-{store.versions('forest')[0]:06d}.model").write_bytes(b"")
+        store.load("forest", json.loads)
         store.put("forest", b"{}", 0.0)
     assert store.versions("forest")[0] == 12, "a number that was refused is not given again"
     assert len(list(tmp_path.glob("*.refused"))) == 3
@@ -102,16 +103,6 @@ def test_a_pickle_is_taken_with_our_signature_only():
     assert unpacked(model, KEY).content[:1] == b"\x80"
     with pytest.raises(RemoteError, match="pickle"):
         unpacked(model)
-
-
-def test_rolled_back_the_version_before_is_used(tmp_path):
-    store = stored(tmp_path)
-    assert store.roll_back("forest", "errors doubled") == 1
-    assert loaded(store) == {"old": 1}
-    assert "errors doubled" in store.problem
-    assert store.roll_back("forest", "again") is None
-    assert store.roll_back("forest", "and again") is None
-    assert loaded(store) is None
 
 
 def test_a_disk_that_refuses_is_told(tmp_path):
