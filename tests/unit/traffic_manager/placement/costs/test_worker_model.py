@@ -9,8 +9,8 @@ RUNG = RungSignature(rung="360p", width=640, height=360, frame_rate=30.0, video_
 SIGNATURE = Signature(width=1280, height=720, frame_rate=30.0, rungs=[RUNG])
 
 
-def loads(*cores: float) -> list[Load]:
-    return [Load(f"c{at}", SIGNATURE, Cost(each, 0.05, "")) for at, each in enumerate(cores)]
+def loads(*cores: float, sigma_log: float = 0.05) -> list[Load]:
+    return [Load(f"c{at}", SIGNATURE, Cost(each, sigma_log, "")) for at, each in enumerate(cores)]
 
 
 def taught(kind: str) -> WorkerModel:
@@ -35,7 +35,7 @@ def test_without_experience_the_cores_are_divided():
     assert asked(model) == shared_fairly(here, [], 0.9)
 
 
-@pytest.mark.parametrize("kind", ["forest", "boosting"])
+@pytest.mark.parametrize("kind", ["load_curve", "forest", "boosting"])
 def test_what_samples_showed_is_believed(kind):
     model = taught(kind)
     assert model.samples_unfitted == 150
@@ -45,6 +45,22 @@ def test_what_samples_showed_is_believed(kind):
     assert full.known == f"samples of workers ({kind})"
     assert 0.85 < full.speed < 0.97  # dividing 2 cores fairly says 1.0
     assert asked(model, 0.5, 0.3).speed > 0.93
+
+
+def test_a_half_full_worker_is_known_to_keep_speed_however_others_fared() -> None:
+    """Readings beyond the knee are apart by much, and say nothing of what is far below it."""
+    model = taught("load_curve")
+    model.refit()
+    assert asked(model, 0.5, 0.3).speed > 0.98 > asked(model, 1.0, 0.95).speed
+
+
+def test_a_task_that_is_less_known_counts_with_what_it_may_take() -> None:
+    """Samples are of tasks that were known; they do not tell how far off this one may be."""
+    model, machine = taught("load_curve"), Machine("w", 2.0)
+    model.refit()
+    known = model.outlook(machine, loads(0.6, 0.6), 0.9, shared_fairly)
+    unknown = model.outlook(machine, loads(0.6, 0.6, sigma_log=0.5), 0.9, shared_fairly)
+    assert unknown.speed < 0.95 < known.speed and unknown.cpu_cores > known.cpu_cores
 
 
 def test_more_than_the_cores_is_never_believed_to_keep_speed():
