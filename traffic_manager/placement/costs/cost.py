@@ -166,7 +166,7 @@ class CostModel:
             for task, signature in _known(sample)
         ]
         if loads and len(loads) == len(sample.tasks):
-            self.workers.learn(machine, loads, sample.speed_min, sample.cpu_cores)
+            self.workers.learn(machine, loads, sample.speed_min, sample.cpu_cores, sample.past)
 
     def factors(self) -> dict[str, dict[str, float]]:
         """What was found for each channel and each worker, as factors of cost."""

@@ -25,7 +25,7 @@ from traffic_manager.placement.costs.model import Cost, Load, Machine, Outlook
 from traffic_manager.placement.costs.predictors.kinds import load_predictor
 from traffic_manager.placement.costs.rungs import reduced
 from traffic_manager.placement.costs.samples import Sample
-from traffic_manager.placement.costs.worker_model import WorkerModel
+from traffic_manager.placement.costs.worker_model import Past, WorkerModel
 
 FORMAT = 1
 HISTORY_MAX = 1000
@@ -93,9 +93,12 @@ class Learner:
         *,
         worker_kind: str | None = None,
         seed: int = 0,
+        past: Past | None = None,
     ) -> None:
-        """`worker_kind` is the predictor of speed and CPU of whole workers, None for none."""
+        """`worker_kind` is the predictor of speed and CPU of whole workers, None for none; `past`
+        tells it what a worker did lately."""
         self._prior, self._worker_kind, self._seed = prior, worker_kind, seed
+        self._past = past
         self.versions: Sequence[bytes] = ()
         """What `save` gave before, newest first."""
         self.costs = self._made()
@@ -213,7 +216,7 @@ class Learner:
         return DriftEvent(at_utc, action, len(recent), now, error)
 
     def _made(self) -> CostModel:
-        return CostModel(self._prior, WorkerModel(self._worker_kind, self._seed))
+        return CostModel(self._prior, WorkerModel(self._worker_kind, self._seed, self._past))
 
     def _of_version(self, content: bytes) -> CostModel:
         costs = self._made()

@@ -45,9 +45,10 @@ def learning_for(
     except LocalError as error:
         _log.error("costs are predicted by a rule of thumb", reason=error)
         prior = ThumbPrior()
+    sampler = Sampler(SampleSettings(constant_s=settings.constant_s))
     return Learning(
-        Learner(prior, worker_kind=settings.predictor),
-        Sampler(SampleSettings(constant_s=settings.constant_s)),
+        Learner(prior, worker_kind=settings.predictor, past=sampler.past.features),
+        sampler,
         clock,
         store=ModelStore(folder / "models"),
         told=told,

@@ -19,6 +19,7 @@ from surgecast.config import Settings
 from surgecast.control.messages import Signature
 from surgecast.control.transcoding import TaskReport, WorkerReport
 from surgecast.units import Seconds
+from traffic_manager.placement.costs.worker_past import WorkerPast
 
 _CPU_SLACK = 1.1
 """A quota is kept over its period only, and CPU time is counted in ticks."""
@@ -80,6 +81,8 @@ class Sample:
     cpu_cores: float
     """In use by all tasks."""
     constant_s: float = 0.0
+    past: Mapping[str, float] = field(default_factory=dict, compare=False, hash=False)
+    """What its worker did before these tasks (`worker_past`); not on record."""
 
     def row(self) -> dict[str, Any]:
         """JSON, as the history keeps it."""
@@ -147,6 +150,7 @@ class _Era:
     last: WorkerReport
     at_utc: float
     expected: Mapping[str, Expected] = field(default_factory=dict)
+    past: Mapping[str, float] = field(default_factory=dict)
     sampled_s: float = 0.0
     """How long it had been constant at its newest sample."""
 
@@ -157,6 +161,7 @@ class Sampler:
     def __init__(self, settings: SampleSettings | None = None) -> None:
         self._settings = settings or SampleSettings()
         self._eras: OrderedDict[str, _Era] = OrderedDict()
+        self.past = WorkerPast()
         self.taken = 0
         self.refused: Counter[str] = Counter()
         """Samples that were due and did not count, by reason."""
@@ -173,7 +178,7 @@ class Sampler:
             # The report before is the last word on the configuration that ended.
             if era is not None and era.last.constant_s - era.sampled_s >= self._settings.constant_s:
                 sample = self._checked(era)
-            era = _Era(configuration, report, at_utc, expected)
+            era = _Era(configuration, report, at_utc, expected, self.past.features(report.worker))
         else:
             era.last, era.at_utc, era.expected = report, at_utc, expected
             wait_s = max(self._settings.repeat_s, self._settings.constant_s)
@@ -181,6 +186,7 @@ class Sampler:
                 era.sampled_s = report.constant_s
                 sample = self._checked(era)
         self._eras[report.worker] = era
+        self.past.note(report, at_utc)
         while len(self._eras) > self._settings.workers_max:
             self._eras.popitem(last=False)
         return sample
@@ -230,6 +236,7 @@ def _sample(era: _Era) -> Sample:
         min(task.speed for task in tasks),
         report.cpu_cores,
         report.constant_s,
+        era.past,
     )
 
 

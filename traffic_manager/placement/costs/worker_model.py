@@ -6,7 +6,7 @@ many tasks and rungs there are. They are asked only within what they have seen; 
 more than the cores is never believed to run at full speed, so that more load never looks better.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from traffic_manager.placement.costs.model import (
@@ -28,14 +28,21 @@ _MEDIAN = 0.5
 _SIGMA_MAX = 0.3
 """A predictor less sure than this is not asked."""
 
+READ_PAST = frozenset({"lstm"})
+"""Kinds that read what a worker did lately."""
+
 Fallback = Callable[[Machine, Sequence[Load], float], Outlook]
+Past = Callable[[str], Mapping[str, float]]
+"""Worker -> what it did lately, as features."""
 
 
 class WorkerModel:
     """See above."""
 
-    def __init__(self, kind: str | None = None, seed: int = 0) -> None:
-        """`kind` of both predictors; None goes by the cores alone."""
+    def __init__(self, kind: str | None = None, seed: int = 0, past: Past | None = None) -> None:
+        """`kind` of both predictors; None goes by the cores alone. `past` tells what a worker did
+        lately, for kinds that read that."""
+        self._past = past if past is not None and kind in READ_PAST else lambda worker: {}
         self._speed: Predictor | None = None if kind is None else make_predictor(kind, seed)
         self._cpu: Predictor | None = None if kind is None else make_predictor(kind, seed)
 
@@ -45,12 +52,22 @@ class WorkerModel:
         return 0 if self._speed is None else self._speed.refit_wanted
 
     def learn(
-        self, machine: Machine, loads: Sequence[Load], speed_min: float, cpu_cores: float
+        self,
+        machine: Machine,
+        loads: Sequence[Load],
+        speed_min: float,
+        cpu_cores: float,
+        past: Mapping[str, float] | None = None,
     ) -> None:
-        """Note what a worker did with some tasks. Raises ValueError for what cannot be."""
+        """Note what a worker did with some tasks; `past` is what it had done before.
+
+        Raises ValueError for what cannot be.
+        """
         if self._speed is None or self._cpu is None:
             return
         row = worker_features(machine, loads)
+        if past and self._speed.kind in READ_PAST:
+            row |= past
         self._speed.learn(row, min(speed_min, 1.0))
         self._cpu.learn(row, max(cpu_cores / machine.cores, _SHARE_MIN))
 
@@ -103,7 +120,7 @@ class WorkerModel:
         """Speed, share of CPU and by what; None where that would be worth nothing."""
         if self._speed is None or self._cpu is None or not loads:
             return None
-        row = worker_features(machine, loads)
+        row = {**worker_features(machine, loads), **self._past(machine.worker)}
         speed, cpu = _answer(self._speed, row), _answer(self._cpu, row)
         return None if speed is None or cpu is None else (speed, cpu, self._speed.kind)
 

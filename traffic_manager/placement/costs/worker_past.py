@@ -23,7 +23,7 @@ class WorkerPast:
         self._reports: OrderedDict[str, deque[tuple[float, dict[str, float]]]] = OrderedDict()
 
     def note(self, report: WorkerReport, now_s: float) -> None:
-        """One more report."""
+        """One more report; times are of any one clock."""
         ring = self._reports.pop(report.worker, None)
         if ring is None:
             ring = deque(maxlen=STEPS)

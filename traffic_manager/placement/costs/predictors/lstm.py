@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from surgecast.errors import LocalError
 from traffic_manager.forecasting.packing import packed, unpacked
-from traffic_manager.placement.costs.predictors.base import Predictor, Values
+from traffic_manager.placement.costs.predictors.base import Prediction, Predictor, Values
 from traffic_manager.placement.costs.predictors.linear import positive, scaling
 
 UNITS = 32
@@ -34,6 +34,16 @@ class Lstm(Predictor):
     """See above."""
 
     kind = "lstm"
+
+    def predict(self, features: Mapping[str, float]) -> Prediction:
+        """The past counts as far as it was learned: how a worker came to where it is makes no task
+        unheard of."""
+        past = {
+            name: min(max(features[name], low), high)
+            for name, low, high in zip(self.names, self._low, self._high, strict=True)
+            if name in features and _PAST.match(name)
+        }
+        return super().predict({**features, **past})
 
     def _fit(self, rows: Values, values: Values) -> None:
         torch = torch_module()

@@ -31,6 +31,10 @@ def test_where_the_load_was_going_is_read_from_the_past():
     error = np.median(np.abs(np.log(predictor.predict_all(fresh) / fresh.values)))
     # Without the past the slope alone is worth 0.1.
     assert error < 0.05
+    # However a worker came to where it is, a task is none that was never heard of.
+    past = {name: 50.0 for name in table.names if name.startswith("past_")}
+    assert predictor.predict({"cost_log": -2.0, **past}).outside == ""
+    assert predictor.predict({"cost_log": 9.0, **past}).outside != ""
     blind = Table(table.names[:2], table.rows[:, :2], table.values)
     predictor.fit(blind)
     assert np.median(np.abs(np.log(predictor.predict_all(fresh) / fresh.values))) > 1.5 * error

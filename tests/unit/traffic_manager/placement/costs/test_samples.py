@@ -66,6 +66,18 @@ def test_a_configuration_of_less_than_the_set_time_does_not_count():
     assert sampler.take(report(0.0, task(), task("sport")), 105.0) is None
 
 
+def test_a_sample_says_what_its_worker_had_done_before_these_tasks() -> None:
+    """Not what it did with them: that is what is to be predicted."""
+    sampler = Sampler()
+    sampler.take(report(0.0), 100.0)
+    sampler.take(report(0.0, task(cpu_cores_mean=0.5)), 110.0)
+    sampler.take(report(40.0, task(cpu_cores_mean=0.5)), 150.0)
+    sample = sampler.take(report(0.0, task(), task("sport")), 155.0)
+    assert sample is not None and sample.past["past_0_tasks"] == 0.0
+    assert "past_1_tasks" not in sample.past and "past" not in sample.row()
+    assert sampler.past.features("w1")["past_1_tasks"] == 1.0
+
+
 def test_the_label_is_the_lowest_of_the_mean_speeds():
     sampler = Sampler()
     sampler.take(report(40.0, task(speed_mean=1.01), task("sport", speed_mean=0.7)), 100.0)

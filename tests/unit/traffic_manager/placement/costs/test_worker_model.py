@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from surgecast.control.messages import RungSignature, Signature
+from traffic_manager.placement.costs import worker_model
 from traffic_manager.placement.costs.model import Cost, Load, Machine, shared_fairly
 from traffic_manager.placement.costs.worker_model import WorkerModel
 
@@ -75,6 +76,26 @@ def test_what_was_never_seen_is_left_to_division():
     model = taught("forest")
     model.refit()
     assert asked(model, *[0.3] * 12) == shared_fairly(Machine("w", 2.0), loads(*[0.3] * 12), 0.9)
+
+
+@pytest.mark.parametrize(("kinds", "expected"), [({"forest"}, (0.5, 1.0)), (set(), (1.0, 1.0))])
+def test_kinds_that_read_the_past_are_told_it_and_others_are_not(
+    monkeypatch: pytest.MonkeyPatch, kinds: set[str], expected: tuple[float, float]
+) -> None:
+    """Untold, it is too unsure of such readings to be asked, and cores are divided."""
+    monkeypatch.setattr(worker_model, "READ_PAST", kinds)
+    past = {"w": 0.9, "idle": 0.1}
+    model = WorkerModel("forest", 1, lambda worker: {"past_0_load": past[worker]})
+    for turn in range(60):
+        before = 0.1 if turn % 2 else 0.9
+        speed = 1.0 if turn % 2 else 0.5
+        model.learn(Machine("x", 2.0), loads(0.5), speed, 1.0, {"past_0_load": before})
+    model.refit()
+    found = [
+        model.outlook(Machine(name, 2.0), loads(0.5, sigma_log=0.0), 0.5, shared_fairly).speed
+        for name in past
+    ]
+    assert found == pytest.approx(expected, abs=0.06)
 
 
 def test_a_speed_that_cannot_be_is_refused():
