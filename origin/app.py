@@ -84,6 +84,7 @@ class Origin:
             self._self_checker.show(metrics)
         api = ApiHandlers(self.directory, self.settings.api, self)
         passing, token = self.settings.passing, self.settings.control.token
+        ingest = IngestHandlers(self.channels, token)
         app = build_app(
             self.directory,
             metrics,
@@ -93,11 +94,12 @@ class Origin:
             routes=[
                 *api.routes(),
                 *RecordingHandlers(self, api).routes(),
-                *IngestHandlers(self.channels, token).routes(),
+                *ingest.routes(),
                 *self._replicas.routes(),
                 *page_routes(),
             ],
         )
+        app.on_shutdown.append(ingest.let_go)
         async with Feeds(program) as feeds:
             self._feeds = feeds
             try:

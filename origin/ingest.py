@@ -206,17 +206,21 @@ class Ingest:
             self.expects_media = expects
             self._showing.watch(self._hope if expects else None)
 
-    async def hold(self, number: int, wait_s: float, lost: asyncio.Event) -> LeaseState:
+    async def hold(
+        self, number: int, wait_s: float, lost: asyncio.Event, closing: asyncio.Event
+    ) -> LeaseState:
         """As `look`, when the lease is over or the time has passed. `lost` is set when the one
-        who waits has gone. Raises LeaseOver."""
+        who waits has gone, `closing` when this process ends. Raises LeaseOver."""
         lease = self.leases.find(number)
         until = self._clock.now() + wait_s
         if lease is not None:
             lease.waiting += 1
         try:
-            while not lost.is_set() and (left_s := until - self._clock.now()) > 0:
+            while (left_s := until - self._clock.now()) > 0:
+                if lost.is_set() or closing.is_set():
+                    break
                 self.look(number)
-                await first_event(left_s, self._changed, lost)
+                await first_event(left_s, self._changed, lost, closing)
         finally:
             if lease is not None:
                 lease.waiting -= 1

@@ -40,6 +40,7 @@ class IngestHandlers:
         self._channels = channels
         self._token = token
         self._coming: dict[str, int] = {}
+        self._closing = asyncio.Event()
 
     def routes(self) -> list[web.RouteDef]:
         """To be given to `surgecast.delivery.app.build_app`."""
@@ -50,6 +51,10 @@ class IngestHandlers:
             web.put(f"{lease}/{{sequence}}", self._guarded(self._put_set)),
             web.put(f"{lease}/parts/{{sequence}}", self._guarded(self._put_part)),
         ]
+
+    async def let_go(self, app: web.Application) -> None:
+        """Answer what is held: the server would wait for it when it ends."""
+        self._closing.set()
 
     def _guarded(
         self, handler: Callable[[web.Request, Ingest, int], Awaitable[LeaseState]]
@@ -99,7 +104,7 @@ class IngestHandlers:
         if isinstance(connection, FastHandler):
             connection.waiting = lost.set
         try:
-            return await ingest.hold(lease, wait_s, lost)
+            return await ingest.hold(lease, wait_s, lost, self._closing)
         finally:
             if isinstance(connection, FastHandler):
                 connection.waiting = None

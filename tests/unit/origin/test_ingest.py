@@ -272,15 +272,28 @@ async def test_the_manager_is_told_who_feeds_and_for_how_long_nobody_did() -> No
 
 
 @asynccontextmanager
-async def held(show: Show, lease: int) -> AsyncIterator[tuple[asyncio.Task[object], asyncio.Event]]:
-    lost = asyncio.Event()
-    task: asyncio.Task[object] = asyncio.create_task(show.ingest.hold(lease, 60.0, lost))
+async def held(
+    show: Show, lease: int, closing: asyncio.Event | None = None
+) -> AsyncIterator[tuple[asyncio.Task[object], asyncio.Event]]:
+    lost, closing = asyncio.Event(), closing or asyncio.Event()
+    task: asyncio.Task[object] = asyncio.create_task(show.ingest.hold(lease, 60.0, lost, closing))
     await asyncio.sleep(0)
     try:
         yield task, lost
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+async def test_an_origin_that_ends_keeps_nobody_waiting_and_takes_nobody_for_lost() -> None:
+    show, closing = Show(), asyncio.Event()
+    await show.announce(5)
+    show.push(5, 0)
+    before = show.news
+    async with held(show, 5, closing) as (task, _):
+        closing.set()
+        await asyncio.wait_for(task, 10)
+    assert show.news == before and show.ingest.wanted().gone_s is None
 
 
 async def test_a_lost_connection_is_news() -> None:
