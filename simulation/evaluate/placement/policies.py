@@ -122,8 +122,8 @@ class Learned:
     then on all samples.
 
     The smallest worker with an acceptable prediction is taken whose request fits as well. Where too
-    little is known (nothing at all, or a rendition that is new) tasks are placed at random, as the
-    paper does by hand-set positive answers.
+    little is known (nothing at all, or a rendition that came after it was first trained) tasks are
+    placed at random, as the paper does by hand-set positive answers.
     """
 
     name: str
@@ -136,6 +136,8 @@ class Learned:
     _trained_s: float = 0.0
     _trained_on: int = 0
     _seen: dict[str, int] = field(default_factory=dict)
+    _first: frozenset[str] = frozenset()
+    """Renditions that it was first trained on."""
 
     def train(self, samples: Sequence[Measured]) -> None:
         """What is known before the start."""
@@ -170,6 +172,8 @@ class Learned:
 
     def _fit(self) -> None:
         self.model.fit(self.samples)
+        if self._trained_on == 0:
+            self._first = frozenset(self._seen)
         self._trained_on = len(self.samples)
 
     def place(self, arrival: Arrival, workers: Sequence[Occupied]) -> Placed | None:
@@ -177,7 +181,7 @@ class Learned:
         if not room:
             return None
         predictions = self._predictions(arrival.rendition, room)
-        if self._seen.get(arrival.rendition, 0) < self._enough():
+        if not self._knows(arrival.rendition):
             chosen = int(self.random.integers(len(room)))
             return Placed(room[chosen].worker, predictions[chosen])
         good = [
@@ -192,8 +196,11 @@ class Learned:
         )
         return Placed(worker.worker, said)
 
-    def _enough(self) -> float:
-        return float("inf") if self._trained_on == 0 else self.settings.forced_samples
+    def _knows(self, rendition: str) -> bool:
+        if self._trained_on == 0:
+            return False
+        seen = self._seen.get(rendition, 0)
+        return rendition in self._first or seen >= self.settings.forced_samples
 
     def _predictions(self, rendition: str, room: Sequence[Occupied]) -> list[Predicted]:
         if self._trained_on == 0:

@@ -1,5 +1,7 @@
 """What each of R0 to R5 does in one situation."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from simulation.evaluate.placement.engine import Occupied
@@ -76,6 +78,16 @@ def test_the_forest_places_what_is_new_at_random_until_it_has_seen_enough() -> N
     forest = policy(KNOWN, WORKERS, "R4", "new_rendition", "speed", 1)
     names = {getattr(forest.place(task("480p"), EMPTY), "worker", None) for _ in range(20)}
     assert names == {"a", "b", "c"}
+    assert {getattr(forest.place(task("144p"), EMPTY), "worker", None) for _ in range(9)} == {"a"}
+
+
+def test_what_the_forest_was_first_trained_on_is_not_new_to_it_however_little_it_was() -> None:
+    """Placed at random until seen often, it would lose every comparison after a short grid."""
+    learning = SETTINGS.learning.model_copy(update={"forced_samples": 10_000})
+    settings = SETTINGS.model_copy(update={"learning": learning})
+    forest = policy(replace(KNOWN, settings=settings), WORKERS, "R4", "main", "speed", 1)
+    crowded = worker("c", 0.5, *["360p"] * 6)
+    assert forest.place(task("144p"), [crowded]) is None
     assert {getattr(forest.place(task("144p"), EMPTY), "worker", None) for _ in range(9)} == {"a"}
 
 
