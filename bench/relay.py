@@ -4,9 +4,10 @@ Prints a ratio for playlists and segment bytes: requests per second of surgecast
 those of nginx on the same core, once everything is here; and how much later a low-latency part can
 be had from the relay than from the origin, as a share of the part. The part's latency is taken from
 a real relay that follows a real feed: viewers ask both servers for the hinted part, and each notes
-when it has the last byte.
+when it has the last byte. nginx runs with `sendfile on`, as distributions configure it, which
+spares it the copy of a body; `--sendfile off` is what nginx does by itself.
 
-    python bench/relay.py [--rounds 5] [--seconds 2] [--parts 60] [--json]
+    python bench/relay.py [--rounds 5] [--seconds 2] [--parts 60] [--sendfile on|off] [--json]
 """
 
 import argparse
@@ -65,7 +66,7 @@ error_log {folder}/error.log;
 events {{ worker_connections 1024; }}
 http {{
     access_log off;
-    sendfile on;
+    sendfile {sendfile};
     tcp_nodelay on;
     keepalive_requests 100000000;
     open_file_cache max=1000 inactive=60s;
@@ -230,14 +231,15 @@ async def latency(ours: str, origin: str, count: int) -> dict[str, object]:
     }
 
 
-def run(rounds: int, seconds: int, parts: int) -> dict[str, object]:
+def run(rounds: int, seconds: int, parts: int, sendfile: str) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
         origin_port, port, peer_port = free_port(), free_port(), free_port()
         origin = f"http://127.0.0.1:{origin_port}"
         config = folder / "nginx.conf"
-        config.write_text(NGINX.format(folder=folder, port=peer_port, origin=origin))
+        words = {"folder": folder, "port": peer_port, "origin": origin, "sendfile": sendfile}
+        config.write_text(NGINX.format(**words))
         ours, peer = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{peer_port}"
         me = [sys.executable, __file__]
         started = [
@@ -270,6 +272,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="runs of each; the median counts")
     parser.add_argument("--seconds", type=int, default=2, help="length of one run")
     parser.add_argument("--parts", type=int, default=60, help="parts whose latency is taken")
+    parser.add_argument("--sendfile", choices=("on", "off"), default="on", help="of nginx")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--origin", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--relay", type=int, help=argparse.SUPPRESS)
@@ -288,7 +291,7 @@ def main() -> int:
     if missing:
         print(f"cannot compare: install {', '.join(missing)} (nginx-light, wrk, util-linux)")
         return 2
-    results = run(arguments.rounds, arguments.seconds, arguments.parts)
+    results = run(arguments.rounds, arguments.seconds, arguments.parts, arguments.sendfile)
     if arguments.json:
         print(json.dumps(results))
     else:
