@@ -6,17 +6,19 @@ import os
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from surgecast.config import load
 from surgecast.errors import ConfigError, RemoteError
 from traffic_manager.manager_settings import ManagerSettings
 from traffic_manager.placement.channel_file import ChannelFile, channel_in
 from traffic_manager.placement.costs.export import export_samples
-from traffic_manager.placement.pages import placement_page, tasks_page
+from traffic_manager.placement.pages import costs_page, placement_page, tasks_page
 from traffic_manager.record.why_cli import MANAGER, TOKEN_VARIABLE, problem
 
 _TIMEOUT_S = 10.0
@@ -38,6 +40,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--list", action="store_true", help="tasks that run: predicted and realised cores"
     )
     parser.add_argument(
+        "--costs", action="store_true", help="what was learned of costs, and its versions"
+    )
+    parser.add_argument(
+        "--version", type=int, metavar="N", help="with --costs: go back to that version"
+    )
+    parser.add_argument(
         "--export", type=Path, metavar="FILE", help="write what was learned from, a row for each "
         "task of each sample, as .csv or .parquet; needs --config"
     )  # fmt: skip
@@ -54,24 +62,29 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print a choice or the tasks; 1 for a channel that no worker can take."""
+    """Print a choice, the tasks or what was learned; 1 for a channel that no worker can take."""
     if args.export is not None:
         return _export(args.export, args.config)
     if not args.manager.startswith(("http://", "https://")):
         raise ConfigError(f"--manager {args.manager}: expected an http or https URL")
-    if args.list == (args.file is not None):
-        raise ConfigError("either a YAML file with a channel, or --list")
+    if [args.file is not None, args.list, args.costs].count(True) != 1:
+        raise ConfigError("one of three: a YAML file with a channel, --list, --costs")
+    if args.version is not None and not args.costs:
+        raise ConfigError(f"--version {args.version}: only with --costs")
     url = f"{args.manager.rstrip('/')}/api/v1"
     if args.list:
-        answer = _ask(f"{url}/tasks", args.token, None)
-        _show(args, answer, "")
+        _show(args, tasks_page, _ask("GET", f"{url}/tasks", args.token))
+        return 0
+    if args.costs:
+        method, body = ("GET", None) if args.version is None else ("PUT", {"version": args.version})
+        _show(args, costs_page, _ask(method, f"{url}/costs", args.token, body))
         return 0
     told = channel_in(load(args.file, ChannelFile), args.channel)
-    body: dict[str, Any] = {"channel": told.channel, "dry_run": args.dry_run}
+    body = {"channel": told.channel, "dry_run": args.dry_run}
     if args.dry_run:
         body["signature"] = told.signature.model_dump(mode="json")
-    answer = _ask(f"{url}/placements", args.token, body)
-    _show(args, answer, told.assumed if args.dry_run else "")
+    answer = _ask("POST", f"{url}/placements", args.token, body)
+    _show(args, partial(placement_page, assumed=told.assumed if args.dry_run else ""), answer)
     return 0 if answer["kind"] == "placed" else 1
 
 
@@ -86,22 +99,20 @@ def _export(path: Path, config: Path | None) -> int:
     return 0
 
 
-def _show(args: argparse.Namespace, answer: Any, assumed: str) -> None:
+def _show(args: argparse.Namespace, page: Callable[[Any], RenderableType], answer: Any) -> None:
     if args.json:
         sys.stdout.write(json.dumps(answer) + "\n")
-    elif args.list:
-        Console().print(tasks_page(answer))
     else:
-        Console().print(placement_page(answer, assumed))
+        Console().print(page(answer))
 
 
-def _ask(url: str, token: str | None, body: Any) -> Any:
+def _ask(method: str, url: str, token: str | None, body: Any = None) -> Any:
     """The JSON of an answer. Raises RemoteError with what the other side said."""
     headers = {"Content-Type": "application/json"}
     if token:
         headers["Authorization"] = f"Bearer {token}"
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data=data, headers=headers)
+    request = urllib.request.Request(url, data=data, headers=headers, method=method)
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
             return json.loads(answer.read(_BYTES_MAX))

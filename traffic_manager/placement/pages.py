@@ -1,6 +1,7 @@
 """Placements and tasks as pages for people. Takes what the API answers; gives what rich prints."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -10,6 +11,7 @@ from rich.text import Text
 
 Values = Mapping[str, Any]
 
+_FACTORS_SHOWN = 10
 _STYLES = {"placed": "green", "wait": "yellow", "refused": "red"}
 
 
@@ -53,6 +55,43 @@ def tasks_page(answer: Values) -> RenderableType:
     if answer["adopting"]:
         parts.append(Text("the manager has just started; workers say what they run first"))
     return Padding(Group(*parts), (1, 2))
+
+
+def costs_page(answer: Values) -> RenderableType:
+    """How far predictions are off, what makes channels and workers dear, and what can be gone
+    back to."""
+    error = answer["error"]
+    off = "nothing predicted yet" if error is None else f"predictions are off by {error:.1%}"
+    parts: list[RenderableType] = [Text(f"{answer['samples']} samples, {off}", style="bold")]
+    for what in ("channels", "workers"):
+        if answer[what]:
+            named = sorted(answer[what].items(), key=lambda one: -one[1])[:_FACTORS_SHOWN]
+            rest = len(answer[what]) - len(named)
+            more = f", {rest} more" if rest else ""
+            said = ", ".join(f"{name} x {factor:.2f}" for name, factor in named)
+            parts.append(Text(f"{what}: {said}{more}"))
+    parts += [Text(f"{_when(each['at_utc'])}  {each['text']}") for each in answer["drift"]]
+    if answer["versions"]:
+        parts += [Text(), _versions(answer["versions"])]
+    return Padding(Group(*parts), (1, 2))
+
+
+def _versions(versions: Sequence[Values]) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_row("version", "of (UTC)", "samples", "off by", "", style="bright_black")
+    for each in versions:
+        table.add_row(
+            str(each["version"]),
+            _when(each["made_at_utc"]),
+            "-" if each["samples"] is None else str(each["samples"]),
+            "-" if each["error"] is None else f"{each['error']:.1%}",
+            "" if each["of_version"] is None else f"as version {each['of_version']}",
+        )
+    return table
+
+
+def _when(utc: float) -> str:
+    return datetime.fromtimestamp(utc, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _cores(answer: Values) -> str:

@@ -159,6 +159,12 @@ async def test_place_explains_the_choice_and_lists_tasks(fleet, tmp_path, capsys
     assert status == 0 and "predicted" in told and "0.50" in told
     status, told = await placed("--list", "--json")
     assert json.loads(told)["tasks"][0]["channel"] == "news"
+    status, told = await placed("--costs")
+    assert status == 0 and "0 samples" in told
+    with pytest.raises(RemoteError, match="no version 3 of costs"):
+        await placed("--costs", "--version", "3")
+    with pytest.raises(ConfigError, match="--version 3: only with --costs"):
+        await placed("--list", "--version", "3")
     with pytest.raises(ConfigError, match="--list"):
         await placed()
     path.write_text(CHANNEL.replace("news", "nobody"))
