@@ -8,6 +8,7 @@ the uncertainty is that of readings with a like load, each judged by a curve tha
 it. One figure for all loads would keep every worker half empty.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -41,7 +42,8 @@ class LoadCurve(Predictor):
 
     def predict(self, features: Mapping[str, float]) -> Prediction:
         found = super().predict(features)
-        load = features.get(FEATURE, float(self._median[0]))
+        load = features.get(FEATURE, math.nan)
+        load = float(self._median[0]) if math.isnan(load) else load
         here = float(np.interp(load, self._loads, self._sigmas))
         # What lies outside was made less sure than `sigma_log`; that is kept.
         return replace(found, sigma_log=here if not found.outside else max(here, found.sigma_log))

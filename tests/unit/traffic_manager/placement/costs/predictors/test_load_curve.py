@@ -60,6 +60,7 @@ def test_a_row_without_a_load_teaches_nothing(curve: LoadCurve) -> None:
         curve.fit(Table(("cores",), np.ones((2, 1)), np.ones(2)))
     assert curve.save() == before
     assert curve.predict({}).value > 0
+    assert curve.predict({"load": math.nan}) == curve.predict({})
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])
