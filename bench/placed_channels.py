@@ -8,7 +8,7 @@ and until the origin lists a segment again, in segments; discontinuities and gap
 it kills the manager during a move, once the other worker has begun. `overload` wants a channel that
 is twice too heavy for any worker, and eight channels at once on two workers of one core: what is
 admitted, how slow it ever is, whether anything was slower than its source for 10 s without an
-action on record, and the manager's memory.
+action on record, and the memory of every process over time.
 """
 
 import argparse
@@ -30,6 +30,8 @@ _LOOK_S = 0.05
 _SLOW = 0.97
 _NOTED_WITHIN_S = 10.0
 _SETTLE_S = 20.0
+_WEIGHED = 10
+"""Times that memory is looked at, evenly."""
 _ACTIONS = {"cores", "preset", "shed", "move", "hold", "place", "restore"}
 
 
@@ -165,14 +167,17 @@ async def overloaded(folder: Path, seconds: float) -> dict[str, Any]:
     cores = {"w1": 1.0, "w2": 1.0}
     async with worker_fleet(folder, cores, channels, quota="auto", **settings) as fleet:
         watch, ends_at = Watch(), time.monotonic() + seconds
-        settled_at, rss = time.monotonic() + _SETTLE_S, [0, 0]
+        weighed_at = time.monotonic() + _SETTLE_S
+        every_s = max(_LOOK_S, (seconds - _SETTLE_S) / _WEIGHED)
+        rss_mb: dict[str, list[float]] = {}
         tasks: list[dict[str, Any]] = []
         while time.monotonic() < ends_at:
             tasks = await watch.look(fleet)
-            if not rss[0] and time.monotonic() > settled_at:
-                rss[0] = fleet.manager.rss_bytes()
+            if time.monotonic() > weighed_at:
+                weighed_at += every_s
+                weigh(fleet, rss_mb)
             await asyncio.sleep(_LOOK_S * 10)
-        rss[1] = fleet.manager.rss_bytes()
+        weigh(fleet, rss_mb)
         refused = {one["channel"]: one["why"] for one in await fleet.decisions("refuse")}
         running = [task for task in tasks if task["state"] in ("running", "adjusting")]
         actions = [
@@ -194,8 +199,18 @@ async def overloaded(folder: Path, seconds: float) -> dict[str, Any]:
             "waiting_or_refused": 9 - len(running),
             "giant": refused.get("giant", "not refused"),
             "others": next((why for name, why in refused.items() if name != "giant"), ""),
-            "manager_rss_mb": [round(bytes_ / 1e6, 1) for bytes_ in rss],
+            **{f"rss_mb {name}": found for name, found in rss_mb.items()},
         }
+
+
+def weigh(fleet: WorkerFleet, rss_mb: dict[str, list[float]]) -> None:
+    """Add what each process has in memory now; encoders are processes of their own."""
+    for name, process in {
+        "manager": fleet.manager,
+        "origin": fleet.origin,
+        **fleet.workers,
+    }.items():
+        rss_mb.setdefault(name, []).append(round(process.rss_bytes() / 1e6, 1))
 
 
 async def _in_folder(run: Callable[[Path], Any]) -> dict[str, Any]:
