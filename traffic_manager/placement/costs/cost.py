@@ -23,7 +23,6 @@ from traffic_manager.placement.costs.model import (
     Machine,
     Outlook,
     RuleOfThumb,
-    shared_fairly,
 )
 from traffic_manager.placement.costs.rungs import reduced
 from traffic_manager.placement.costs.samples import Sample, TaskSample
@@ -143,7 +142,7 @@ class CostModel:
 
     def outlook(self, machine: Machine, loads: Sequence[Load], confidence: float) -> Outlook:
         """Of a machine with these tasks and no others."""
-        return self.workers.outlook(machine, loads, confidence, shared_fairly)
+        return self.workers.outlook(machine, loads, confidence)
 
     def learn(self, sample: Sample) -> int:
         """Take what a sample shows; the number of tasks that it taught something about."""

@@ -31,7 +31,6 @@ _SIGMA_MAX = 0.3
 READ_PAST = frozenset({"lstm"})
 """Kinds that read what a worker did lately."""
 
-Fallback = Callable[[Machine, Sequence[Load], float], Outlook]
 Past = Callable[[str], Mapping[str, float]]
 """Worker -> what it did lately, as features."""
 
@@ -95,11 +94,9 @@ class WorkerModel:
                 new.learn(features, value)
         self._speed, self._cpu = fitted
 
-    def outlook(
-        self, machine: Machine, loads: Sequence[Load], confidence: float, fallback: Fallback
-    ) -> Outlook:
+    def outlook(self, machine: Machine, loads: Sequence[Load], confidence: float) -> Outlook:
         """Of a machine with these tasks and no others, each figure with that confidence."""
-        plain = fallback(machine, loads, confidence)
+        plain = shared_fairly(machine, loads, confidence)
         said = self._asked(machine, loads)
         if said is None:
             return plain

@@ -27,7 +27,7 @@ def taught(kind: str) -> WorkerModel:
 
 
 def asked(model: WorkerModel, *cores: float, confidence: float = 0.9):
-    return model.outlook(Machine("w", 2.0), loads(*cores), confidence, shared_fairly)
+    return model.outlook(Machine("w", 2.0), loads(*cores), confidence)
 
 
 def test_without_experience_the_cores_are_divided():
@@ -59,8 +59,8 @@ def test_a_task_that_is_less_known_counts_with_what_it_may_take() -> None:
     """Samples are of tasks that were known; they do not tell how far off this one may be."""
     model, machine = taught("load_curve"), Machine("w", 2.0)
     model.refit()
-    known = model.outlook(machine, loads(0.6, 0.6), 0.9, shared_fairly)
-    unknown = model.outlook(machine, loads(0.6, 0.6, sigma_log=0.5), 0.9, shared_fairly)
+    known = model.outlook(machine, loads(0.6, 0.6), 0.9)
+    unknown = model.outlook(machine, loads(0.6, 0.6, sigma_log=0.5), 0.9)
     assert unknown.speed < 0.95 < known.speed and unknown.cpu_cores > known.cpu_cores
 
 
@@ -91,10 +91,8 @@ def test_kinds_that_read_the_past_are_told_it_and_others_are_not(
         speed = 1.0 if turn % 2 else 0.5
         model.learn(Machine("x", 2.0), loads(0.5), speed, 1.0, {"past_0_load": before})
     model.refit()
-    found = [
-        model.outlook(Machine(name, 2.0), loads(0.5, sigma_log=0.0), 0.5, shared_fairly).speed
-        for name in past
-    ]
+    task = loads(0.5, sigma_log=0.0)
+    found = [model.outlook(Machine(name, 2.0), task, 0.5).speed for name in past]
     assert found == pytest.approx(expected, abs=0.06)
 
 
