@@ -1,6 +1,6 @@
 """What learning of transcode costs takes: a sample, a refit, a prediction; how soon it is right.
 
-    python -m bench.placement_learning [--samples 1000] [--kind boosting]
+    python -m bench.placement_learning [--samples 1000] [--kind load_curve]
 
 In a made world (costs are those of the shipped prior, times a factor of the channel and one of the
 machine, with 5 % of noise; 40 channels on 12 workers) it takes the time of
@@ -130,7 +130,7 @@ def soon(seeds: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--samples", type=int, default=1000)
-    parser.add_argument("--kind", default="boosting", help="predictor of speed and CPU of workers")
+    parser.add_argument("--kind", default="load_curve", help="predictor of speed and CPU of workers")
     parser.add_argument("--seeds", type=int, default=5)
     args = parser.parse_args()
     times(samples_of(world(1), args.samples), args.kind)
