@@ -130,7 +130,9 @@ def soon(seeds: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--samples", type=int, default=1000)
-    parser.add_argument("--kind", default="load_curve", help="predictor of speed and CPU of workers")
+    parser.add_argument(
+        "--kind", default="load_curve", help="predictor of speed and CPU of workers"
+    )
     parser.add_argument("--seeds", type=int, default=5)
     args = parser.parse_args()
     times(samples_of(world(1), args.samples), args.kind)
